@@ -1,0 +1,44 @@
+"""Every error that a user can cause or mend.
+
+    PseudowordError
+    ├── EmbeddingFileError   a file that is not an embedding, is broken, or is unsafe to read
+    ├── SettingsError        a setting outside its range, or two that contradict each other
+    ├── DatasetError         training pictures or captions that cannot be used
+    ├── ModelError           a checkpoint that cannot be loaded or does not fit
+    ├── TrainingError        a run that cannot start, go on, or be resumed
+    └── MissingExtra         an optional package that is not installed
+
+Each message is one sentence that names what was found, what was wanted and what to do about it. Panels, the command
+line and the API show the message as it is; anything else that escapes is a defect of ours.
+"""
+
+
+class PseudowordError(Exception):
+    """Base of all errors whose message is meant for the user."""
+
+
+class EmbeddingFileError(PseudowordError):
+    """A file that is not an embedding, is broken, or is unsafe to read."""
+
+
+class SettingsError(PseudowordError):
+    """A setting outside its range, or two settings that contradict each other."""
+
+
+class DatasetError(PseudowordError):
+    """Training pictures or captions that cannot be used."""
+
+
+class ModelError(PseudowordError):
+    """A checkpoint that cannot be loaded, or an embedding that does not fit it."""
+
+
+class TrainingError(PseudowordError):
+    """A training run that cannot start, go on, or be resumed."""
+
+
+class MissingExtra(PseudowordError):
+    """An optional package that is not installed."""
+
+    def __init__(self, package: str, extra: str) -> None:
+        super().__init__(f"{package} is not installed; install it with: pip install 'pseudoword[{extra}]'")

@@ -1,0 +1,161 @@
+"""An open_clip model that turns pictures and texts into features one can compare."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import torch
+from PIL import Image
+from torch import Tensor
+from torch.nn import functional as F
+
+from ..errors import MissingExtra, ModelError
+
+if TYPE_CHECKING:
+    from open_clip import CLIP, CustomTextCLIP
+
+IMAGES_AT_ONCE = 32
+TEXTS_AT_ONCE = 256
+
+
+class ClipScorer:
+    """An open_clip model (2.20 to 3.x) with its own preprocessing and tokenizer; features are float32 on the CPU.
+
+    Texts are remembered: asked again, they cost nothing.
+    """
+
+    def __init__(
+        self,
+        name: str,
+        model: CLIP | CustomTextCLIP,
+        preprocess: Callable[[Image.Image], Tensor],
+        tokenize: Callable[[str], list[int]],
+        device: torch.device | str = "cpu",
+    ) -> None:
+        self.name = name
+        self._device = torch.device(device)
+        self._model = model.to(self._device).eval().requires_grad_(False)
+        self._preprocess = preprocess
+        self._tokenize = tokenize
+        self._known_texts: dict[str, Tensor] = {}
+
+    @classmethod
+    def builtin(cls, device: torch.device | str = "cpu") -> ClipScorer:
+        """The scorer that ships with Pseudoword. Raises MissingExtra where open_clip is not installed."""
+        from ..builtin import OPEN_CLIP_FOLDER
+
+        folder = Path(OPEN_CLIP_FOLDER)
+        return cls.load(folder / "open_clip_config.json", folder / "open_clip_model.safetensors", device=device)
+
+    @classmethod
+    def load(cls, config_json: Path, weights: Path, *, device: torch.device | str = "cpu") -> ClipScorer:
+        """The model that `config_json` (open_clip's own format) describes, with `weights` (safetensors).
+
+        A `bpe.txt.gz` beside the configuration is its tokenizer's list of merges; without one it is CLIP's. Raises ModelError
+        for files that are missing, broken, or do not belong together, and MissingExtra where open_clip is not installed.
+        """
+        try:
+            import open_clip
+        except ImportError as error:
+            raise MissingExtra("open_clip_torch", "studio") from error
+        config = read_config(config_json)
+        settings = config["model_cfg"]
+        if "hf_model_name" in settings["text_cfg"]:
+            raise ModelError(f"{config_json} names a text tower that lies on a server; give an open_clip model that has its own.")
+        custom_text = settings.pop("custom_text", False)
+        try:
+            model = (open_clip.CustomTextCLIP if custom_text else open_clip.CLIP)(**settings)
+            preprocess = preprocessing(settings["vision_cfg"]["image_size"], config.get("preprocess_cfg", {}))
+        except (TypeError, ValueError, KeyError) as error:
+            raise ModelError(f"{config_json} does not describe a model that this open_clip can build: {error}") from error
+        load_weights(model, weights)
+        merges = config_json.parent / "bpe.txt.gz"
+        size = int(settings["text_cfg"].get("vocab_size", 49408))
+        tokenize = tokenizing(merges if merges.exists() else None, size, int(settings["text_cfg"].get("context_length", 77)))
+        return cls(config_json.parent.name, model, preprocess, tokenize, device)
+
+    @torch.no_grad()
+    def image_features(self, images: Sequence[Image.Image]) -> Tensor:
+        """Features (N, D) of unit length, N ≥ 1."""
+        features = []
+        for start in range(0, len(images), IMAGES_AT_ONCE):
+            pixels = torch.stack([self._preprocess(image) for image in images[start : start + IMAGES_AT_ONCE]])
+            features.append(F.normalize(self._model.encode_image(pixels.to(self._device)).float(), dim=-1).cpu())
+        return torch.cat(features)
+
+    @torch.no_grad()
+    def text_features(self, texts: Sequence[str]) -> Tensor:
+        """Features (N, D) of unit length, N ≥ 1; texts longer than the model reads are cut off."""
+        new = [text for text in dict.fromkeys(texts) if text not in self._known_texts]
+        for start in range(0, len(new), TEXTS_AT_ONCE):
+            batch = new[start : start + TEXTS_AT_ONCE]
+            tokens = torch.tensor([self._tokenize(text) for text in batch], device=self._device)  # (B, context length)
+            encoded = F.normalize(self._model.encode_text(tokens).float(), dim=-1).cpu()
+            self._known_texts.update(zip(batch, encoded, strict=True))
+        return torch.stack([self._known_texts[text] for text in texts])
+
+
+def read_config(path: Path) -> dict[str, Any]:
+    """An `open_clip_config.json`; one that holds the model's part alone is accepted, too. Raises ModelError."""
+    try:
+        config = json.loads(path.read_text(encoding="utf-8"))
+    except (OSError, ValueError) as error:
+        raise ModelError(f"{path} cannot be read as an open_clip configuration: {error}") from error
+    if isinstance(config, dict) and "model_cfg" not in config:
+        config = {"model_cfg": config}
+    if not isinstance(config, dict) or not {"embed_dim", "vision_cfg", "text_cfg"} <= set(config["model_cfg"]):
+        raise ModelError(f"{path} is not an open_clip configuration: it must name embed_dim, vision_cfg and text_cfg.")
+    return config
+
+
+def load_weights(model: CLIP | CustomTextCLIP, weights: Path) -> None:
+    """Put the tensors of a safetensors file into `model`. Raises ModelError where they are not all there or do not fit."""
+    from safetensors import SafetensorError
+    from safetensors.torch import load_file
+
+    try:
+        model.load_state_dict(load_file(weights))
+    except OSError as error:
+        raise ModelError(f"{weights} cannot be read: {error}") from error
+    except SafetensorError as error:
+        raise ModelError(f"{weights} is cut off or not a safetensors file ({error}); download or convert it again.") from error
+    except RuntimeError as error:
+        raise ModelError(f"{weights} does not fit its configuration: {' '.join(str(error).split())[:300]}") from error
+
+
+def preprocessing(image_size: int | Sequence[int], given: dict[str, Any]) -> Callable[[Image.Image], Tensor]:
+    """open_clip's own preprocessing of pictures for a tower of `image_size`, with what the configuration gives for it."""
+    import open_clip
+    from open_clip import transform
+
+    mean = tuple(given.get("mean", open_clip.OPENAI_DATASET_MEAN))
+    std = tuple(given.get("std", open_clip.OPENAI_DATASET_STD))
+    options: dict[str, Any] = {key: given[key] for key in ("interpolation", "resize_mode", "fill_color") if key in given}
+    if not hasattr(transform, "PreprocessCfg"):  # before open_clip 2.24: always bicubic, the shorter or the longer side
+        if options.pop("interpolation", "bicubic") != "bicubic" or options.get("resize_mode") == "squash":
+            raise ValueError("this open_clip resizes bicubically and keeps the sides' ratio; a newer one is needed")
+        options["resize_longest_max"] = options.pop("resize_mode", "shortest") == "longest"
+    made: Callable[[Image.Image], Tensor] = transform.image_transform(image_size, is_train=False, mean=mean, std=std, **options)
+    return made
+
+
+def tokenizing(merges: Path | None, vocabulary_size: int, length: int) -> Callable[[str], list[int]]:
+    """open_clip's own tokenizer with start, end and zeros up to `length`. Raises ModelError for another vocabulary."""
+    from open_clip.tokenizer import SimpleTokenizer
+
+    tokenizer = SimpleTokenizer(bpe_path=str(merges)) if merges is not None else SimpleTokenizer()
+    if tokenizer.vocab_size != vocabulary_size:
+        raise ModelError(
+            f"The tokenizer {merges or 'of CLIP'} has {tokenizer.vocab_size} tokens, but the model knows {vocabulary_size}; "
+            f"put the model's own bpe.txt.gz beside its configuration."
+        )
+    start, end = tokenizer.all_special_ids[:2]
+
+    def tokenize(text: str) -> list[int]:
+        tokens = [start, *tokenizer.encode(text)[: length - 2], end]
+        return tokens + [0] * (length - len(tokens))
+
+    return tokenize

@@ -1,0 +1,100 @@
+"""A prompt cut into chunks of 77 positions, the way AUTOMATIC1111 does it, with new words kept as what they are.
+
+A chunk is the start token, up to 75 pieces, the end token, and padding. A piece is a token of the vocabulary or one
+vector of a new word. Text longer than 75 goes on in the next chunk; a comma among the last 20 pieces is the preferred place
+to cut. A new word is never cut in two, unless it alone has more than 75 vectors.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from typing import TypeAlias
+
+from ..diffusion import Tokenizer
+
+CHUNK_TOKENS = 75  # pieces between start and end
+COMMA_REACH = 20  # A1111's "comma_padding_backtrack" as it is by default
+
+Piece: TypeAlias = "int | tuple[str, int]"
+"""A token id, or (new word, index of one of its vectors)."""
+
+
+@dataclass(frozen=True)
+class Chunk:
+    """77 positions of a prompt: `pieces` with start, end and padding."""
+
+    pieces: tuple[Piece, ...]
+
+    @property
+    def token_ids(self) -> list[int]:
+        """77 token ids; token 0 holds the place of a new word's vector."""
+        return [piece if isinstance(piece, int) else 0 for piece in self.pieces]
+
+    @property
+    def word_vectors(self) -> list[tuple[int, str, int]]:
+        """(position, new word, index of its vector) of each piece that is not a token."""
+        return [(place, *piece) for place, piece in enumerate(self.pieces) if not isinstance(piece, int)]
+
+
+def chunk_prompt(prompt: str, tokenizer: Tokenizer, words: Mapping[str, int]) -> list[Chunk]:
+    """The chunks of `prompt`, at least one. `words` gives the number of vectors of each new word.
+
+    A new word counts where it stands as a whole word, in upper or lower case; of two that fit, the longer one.
+    """
+    commas = tokenizer.tokenize(",")
+    chunks: list[list[Piece]] = []
+    current: list[Piece] = []
+    for run in unbroken_runs(prompt, tokenizer, words):
+        if len(current) == CHUNK_TOKENS and run != commas:
+            kept, moved = cut_after_comma(current, commas)
+            if moved:
+                chunks.append(kept)
+                current = moved
+        if len(current) == CHUNK_TOKENS or len(current) + len(run) > CHUNK_TOKENS >= len(run):
+            chunks.append(current)
+            current = []
+        current = current + run
+        while len(current) > CHUNK_TOKENS:
+            chunks.append(current[:CHUNK_TOKENS])
+            current = current[CHUNK_TOKENS:]
+    if current or not chunks:
+        chunks.append(current)
+    return [framed(pieces, tokenizer) for pieces in chunks]
+
+
+def unbroken_runs(prompt: str, tokenizer: Tokenizer, words: Mapping[str, int]) -> Iterator[list[Piece]]:
+    """The pieces of `prompt` in order, those that must stay together in one list: one token, or all vectors of a word."""
+    names = sorted(words, key=len, reverse=True)
+    rest = 0
+    for match in word_pattern(names).finditer(prompt) if names else ():
+        yield from ([token] for token in tokenizer.tokenize(prompt[rest : match.start()]))
+        assert match.lastindex is not None
+        name = names[match.lastindex - 1]
+        yield [(name, index) for index in range(words[name])]
+        rest = match.end()
+    yield from ([token] for token in tokenizer.tokenize(prompt[rest:]))
+
+
+def word_pattern(names: list[str]) -> re.Pattern[str]:
+    """Matches any of `names` as a whole word, one group for each: no letter, digit or underscore goes on at either side."""
+    bounded = []
+    for name in names:
+        before = r"(?<!\w)" if re.match(r"\w", name) else ""
+        after = r"(?!\w)" if re.search(r"\w\Z", name) else ""
+        bounded.append(f"{before}({re.escape(name)}){after}")
+    return re.compile("|".join(bounded), re.IGNORECASE)
+
+
+def cut_after_comma(pieces: list[Piece], commas: list[int]) -> tuple[list[Piece], list[Piece]]:
+    """`pieces` up to their last comma, and what follows it; nothing follows when no comma is near the end."""
+    near = range(len(pieces) - 1, len(pieces) - 1 - COMMA_REACH, -1)
+    place = next((place for place in near if pieces[place] in commas), len(pieces) - 1)
+    return pieces[: place + 1], pieces[place + 1 :]
+
+
+def framed(pieces: list[Piece], tokenizer: Tokenizer) -> Chunk:
+    """`pieces` with start, end and padding around them."""
+    padding = [tokenizer.pad_id] * (CHUNK_TOKENS - len(pieces))
+    return Chunk((tokenizer.start_id, *pieces, tokenizer.end_id, *padding))

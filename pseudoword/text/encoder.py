@@ -1,0 +1,72 @@
+"""transformers' CLIP text model as a `pseudoword.diffusion.TextEncoder`: vectors in, hidden states of a chosen layer out."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager, nullcontext
+from typing import TYPE_CHECKING, Any
+
+import torch
+from torch import Tensor, nn
+
+from ..diffusion import Tokenizer
+from ..errors import SettingsError
+
+if TYPE_CHECKING:
+    from transformers import CLIPTextModel
+
+
+class ClipTextEncoder:
+    """One CLIP text tower of transformers (4.30 to 5.x); implements `pseudoword.diffusion.TextEncoder`.
+
+    Its weights are frozen. `autocast` is the precision of matrix products; the vectors, their sum with the positions and
+    the layer norms stay in the precision of the weights.
+    """
+
+    def __init__(
+        self, model: CLIPTextModel, tokenizer: Tokenizer, name: str = "clip_l", autocast: torch.dtype | None = None
+    ) -> None:
+        self.name = name
+        self.tokenizer = tokenizer
+        self.layer_count: int = model.config.num_hidden_layers
+        self._model = model.eval().requires_grad_(False)
+        self._parts: Any = getattr(model, "text_model", model)  # transformers 4 nests them one level deeper than 5
+        self._autocast = autocast
+
+    @property
+    def vocabulary(self) -> Tensor:
+        """Input vectors of all tokens, (V, D). Read only."""
+        vectors: Tensor = self._parts.embeddings.token_embedding.weight
+        return vectors
+
+    def encode(self, token_ids: Tensor, input_vectors: Tensor, clip_skip: int = 1) -> Tensor:
+        """Hidden states (B, 77, D) of `input_vectors` (B, 77, D), which stand in for the vectors of `token_ids` (B, 77).
+
+        `clip_skip` 1 is the last layer, 2 the one before, …; the final layer norm is applied to any of them, as in
+        A1111. Gradients flow to `input_vectors` where they are wanted. Raises SettingsError for a layer that is not there.
+        """
+        if not 1 <= clip_skip <= self.layer_count:
+            raise SettingsError(
+                f"CLIP skip {clip_skip} asks for a layer that {self.name} does not have; choose 1 to {self.layer_count}."
+            )
+        vocabulary = self.vocabulary
+        token_ids = token_ids.to(vocabulary.device)
+        input_vectors = input_vectors.to(vocabulary)
+        precision = torch.autocast(vocabulary.device.type, self._autocast) if self._autocast else nullcontext()
+        with answering(self._parts.embeddings.token_embedding, input_vectors), precision:
+            output = self._model(input_ids=token_ids, output_hidden_states=clip_skip > 1)
+            if clip_skip == 1:
+                states: Tensor = output.last_hidden_state
+            else:
+                states = self._parts.final_layer_norm(output.hidden_states[-clip_skip])
+        return states.float()
+
+
+@contextmanager
+def answering(module: nn.Module, output: Tensor) -> Iterator[None]:
+    """While it lasts, `module` returns `output` whatever it is given."""
+    hook = module.register_forward_hook(lambda *_: output)
+    try:
+        yield
+    finally:
+        hook.remove()

@@ -1,0 +1,72 @@
+"""Prompts with new words in them, encoded into what the UNet is told."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from itertools import accumulate, chain
+
+import torch
+from torch import Tensor
+
+from ..diffusion import Conditioning, DiffusionModel, TextEncoder
+from ..errors import ModelError
+from .chunks import Chunk, chunk_prompt, framed
+
+
+def encode_prompts(
+    model: DiffusionModel,
+    prompts: Sequence[str],
+    words: Mapping[str, Mapping[str, Tensor]],
+    clip_skip: int = 1,
+) -> Conditioning:
+    """Conditioning of `prompts`, context (len(prompts), 77·chunks, D); `words` gives each new word's vectors (n, D) by encoder.
+
+    Prompts of fewer chunks than the longest are filled up with the empty chunk. Chunks that are equal are encoded once.
+    Gradients flow to the vectors of `words` where they require them. Raises ModelError for vectors that do not fit
+    the model, SettingsError for a `clip_skip` without a layer.
+    """
+    if len(model.text_encoders) != 1:
+        raise ModelError(f"{model.title} has {len(model.text_encoders)} text encoders; only models with one are supported yet.")
+    encoder = model.text_encoders[0]
+    vectors = {word: vectors_for(encoder, word, by_encoder) for word, by_encoder in words.items()}
+    counts = {word: len(rows) for word, rows in vectors.items()}
+    chunked = {prompt: chunk_prompt(prompt, encoder.tokenizer, counts) for prompt in dict.fromkeys(prompts)}
+    longest = max((len(chunks) for chunks in chunked.values()), default=1)
+    empty = framed([], encoder.tokenizer)
+    filled = [chunked[prompt] + [empty] * (longest - len(chunked[prompt])) for prompt in prompts]
+
+    places = {chunk: place for place, chunk in enumerate(dict.fromkeys(chain.from_iterable(filled)))}
+    states = encode_chunks(encoder, list(places), vectors, clip_skip)  # (unique chunks, 77, D)
+    order = torch.tensor([[places[chunk] for chunk in chunks] for chunks in filled], device=states.device)
+    return Conditioning(states[order].flatten(1, 2))  # (B, chunks, 77, D) -> (B, 77·chunks, D)
+
+
+def vectors_for(encoder: TextEncoder, word: str, by_encoder: Mapping[str, Tensor]) -> Tensor:
+    """The vectors (n, D) of `word` for this encoder. Raises ModelError where there are none, or of another width."""
+    width = encoder.vocabulary.shape[1]
+    if encoder.name not in by_encoder:
+        found = ", ".join(by_encoder) or "none"
+        raise ModelError(f"The word {word!r} has vectors for {found}, but this model needs {encoder.name}; load a model it was made for.")
+    vectors = by_encoder[encoder.name]
+    if vectors.ndim != 2 or vectors.shape[1] != width or not len(vectors):
+        raise ModelError(
+            f"The word {word!r} has vectors of shape {tuple(vectors.shape)}, but this model needs (n, {width}); "
+            f"load a model it was made for."
+        )
+    return vectors
+
+
+def encode_chunks(encoder: TextEncoder, chunks: Sequence[Chunk], vectors: Mapping[str, Tensor], clip_skip: int) -> Tensor:
+    """Hidden states (len(chunks), 77, D), with `vectors` of new words in their places."""
+    vocabulary = encoder.vocabulary
+    token_ids = torch.tensor([chunk.token_ids for chunk in chunks], device=vocabulary.device)  # (C, 77)
+    inputs = vocabulary[token_ids].float()  # (C, 77, D)
+    starts = dict(zip(vectors, accumulate((len(rows) for rows in vectors.values()), initial=0), strict=False))
+    places = [
+        (row, position, starts[word] + index) for row, chunk in enumerate(chunks) for position, word, index in chunk.word_vectors
+    ]
+    if places:
+        table = torch.cat([rows.to(inputs) for rows in vectors.values()])  # (all vectors of all words, D)
+        row, position, source = torch.tensor(places, device=inputs.device).unbind(dim=1)
+        inputs = inputs.index_put((row, position), table[source])
+    return encoder.encode(token_ids, inputs, clip_skip)

@@ -1,0 +1,46 @@
+"""Prompts to conditioning for training: nothing is encoded twice that does not change."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+
+import torch
+from torch import Tensor
+
+from ..diffusion import Conditioning, DiffusionModel
+from ..text import chunk_prompt, encode_prompts
+
+
+class PromptEncoder:
+    """Encodes prompts that may use the new word `word`; those that do not are encoded once and kept."""
+
+    def __init__(self, model: DiffusionModel, word: str, clip_skip: int) -> None:
+        self._model = model
+        self._word = word
+        self._clip_skip = clip_skip
+        self._fixed: dict[str, Conditioning] = {}
+        self._uses_word: dict[str, bool] = {}
+
+    def uses_word(self, prompt: str) -> bool:
+        """Whether `prompt` holds the new word as a whole word."""
+        if prompt not in self._uses_word:
+            chunks = chunk_prompt(prompt, self._model.text_encoders[0].tokenizer, {self._word: 1})
+            self._uses_word[prompt] = any(chunk.word_vectors for chunk in chunks)
+        return self._uses_word[prompt]
+
+    def encode(self, prompts: Sequence[str], vectors: Mapping[str, Tensor]) -> Conditioning:
+        """One row per prompt, differentiable with respect to `vectors` (n, D) per encoder, the new word's."""
+        return encode_prompts(self._model, prompts, {self._word: vectors}, self._clip_skip)
+
+    def encode_fixed(self, prompt: str) -> Conditioning:
+        """The row of a prompt without the new word, such as the empty one."""
+        if prompt not in self._fixed:
+            with torch.no_grad():
+                self._fixed[prompt] = encode_prompts(self._model, [prompt], {}, self._clip_skip)
+        return self._fixed[prompt]
+
+
+def rows_of(conditioning: Conditioning, rows: Tensor) -> Conditioning:
+    """The `rows` (B,) of `conditioning`, in that order."""
+    pooled = conditioning.pooled
+    return Conditioning(conditioning.context[rows], None if pooled is None else pooled[rows])

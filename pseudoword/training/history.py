@@ -1,0 +1,79 @@
+"""The run's events, one JSON object a line, always in step with its checkpoint."""
+
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+from .run_folder import reporting_failed_writes, write_whole
+
+
+class History:
+    """Records of a run in `path`; each is a dictionary with "event" and "step" (see `events.to_record`).
+
+    Records are held back until `flush`, which is called before a checkpoint is written: so a checkpoint never knows of a
+    step that the history lacks, and `drop_after` removes what the history knows beyond it.
+    """
+
+    def __init__(self, path: Path) -> None:
+        self._path = path
+        self._written = 0  # of self.records, those on the disk
+        self.records: list[dict[str, Any]] = []
+
+    def add(self, record: dict[str, Any]) -> None:
+        """Note `record`; it reaches the disk with the next `flush`."""
+        self.records.append(record)
+
+    def flush(self) -> None:
+        """Append what is new to the file and wait for the disk. Raises TrainingError, the file being as before then."""
+        lines = "".join(json.dumps(record) + "\n" for record in self.records[self._written :])
+        if not lines:
+            return
+        with reporting_failed_writes(self._path), open(self._path, "ab") as file:
+            size = file.tell()
+            try:
+                file.write(lines.encode())
+                file.flush()
+                os.fsync(file.fileno())
+            except OSError:
+                os.truncate(self._path, size)
+                raise
+        self._written = len(self.records)
+
+    def drop_after(self, step: int) -> None:
+        """Forget records of later steps than `step`, in memory and on the disk."""
+        kept = [record for record in self.records if record["step"] <= step]
+        on_disk = [record for record in self.records[: self._written] if record["step"] <= step]
+        if len(on_disk) < self._written:
+            write_whole(self._path, "".join(json.dumps(record) + "\n" for record in on_disk).encode())
+        self.records, self._written = kept, len(on_disk)
+
+    def restore(self, step: int) -> None:
+        """Take over the records in the file up to `step`; later ones, and what is not a record, leave the file."""
+        found = list(read_history(self._path))
+        self.records = [record for record in found if record["step"] <= step]
+        self._written = len(self.records)
+        if self._path.exists():
+            write_whole(self._path, "".join(json.dumps(record) + "\n" for record in self.records).encode())
+
+    def of_kind(self, event: str) -> list[dict[str, Any]]:
+        """All records of one kind, such as "validated", in order."""
+        return [record for record in self.records if record["event"] == event]
+
+
+def read_history(path: Path) -> Iterator[dict[str, Any]]:
+    """The records in a history file, without the half line that a killed process may have left; nothing if it is missing."""
+    try:
+        lines = path.read_bytes().split(b"\n")
+    except FileNotFoundError:
+        return
+    for line in lines:
+        try:
+            record = json.loads(line)
+        except ValueError:
+            continue
+        if isinstance(record, dict) and isinstance(record.get("step"), int) and "event" in record:
+            yield record

@@ -1,0 +1,82 @@
+"""Pictures of the word, and the two figures of the textual-inversion paper (Gal et al., 2023) that judge them.
+
+Likeness: how similar pictures of the word are to the training pictures, as the mean cosine of their CLIP image features.
+Editability: how well prompts that use the word are followed, as the mean cosine of the CLIP features of each such picture
+and of its prompt without the word. One goes up at the other's cost, so neither is worth much alone.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from PIL import Image
+from torch import Tensor
+
+from ..diffusion import DiffusionModel, Sampling
+from .conditioning import PromptEncoder
+from .settings import TrainSettings
+
+if TYPE_CHECKING:
+    from ..scoring import ClipScorer
+
+PREVIEW_PICTURES = 4
+
+EDITS = (
+    ("a photo of [name] on a red background", "a photo on a red background"),
+    ("a photo of [name] on a blue background", "a photo on a blue background"),
+    ("a photo of [name] in the snow", "a photo in the snow"),
+    ("an oil painting of [name]", "an oil painting"),
+)
+"""Prompts that ask something of the word, and what is left of them without it, which the pictures are compared with."""
+
+
+@dataclass(frozen=True)
+class Preview:
+    """Pictures for the preview prompt and for each of `EDITS`; the figures are cosines, None where there is no scorer."""
+
+    pictures: list[Image.Image]
+    edits: list[Image.Image]
+    likeness: float | None
+    editability: float | None
+
+
+class Judge:
+    """Makes and judges previews of one word: always with the same prompts and seeds, so that they can be compared."""
+
+    def __init__(
+        self,
+        model: DiffusionModel,
+        prompts: PromptEncoder,
+        settings: TrainSettings,
+        training_pictures: Sequence[Image.Image],
+        scorer: ClipScorer | None,
+    ) -> None:
+        self._model = model
+        self._prompts = prompts
+        self._preview_prompt = settings.preview_prompt.replace("[name]", settings.name)
+        self._edit_prompts = [prompt.replace("[name]", settings.name) for prompt, _ in EDITS]
+        side = settings.size or model.native_size
+        self._sampling = Sampling(width=side, height=side)
+        self._scorer = scorer
+        self._training_features = None if scorer is None else scorer.image_features(training_pictures)
+        self._edit_features = None if scorer is None else scorer.text_features([text for _, text in EDITS])
+
+    def preview(self, vectors: Mapping[str, Tensor]) -> Preview:
+        """Pictures of the word with `vectors` (n, D) by encoder, and their figures. Leaves gradients and random state alone."""
+        fixed = {encoder: rows.detach() for encoder, rows in vectors.items()}
+        pictures = self._generate(self._preview_prompt, fixed, range(PREVIEW_PICTURES))
+        edits = [self._generate(prompt, fixed, [seed])[0] for seed, prompt in enumerate(self._edit_prompts)]
+        if self._scorer is None or self._training_features is None or self._edit_features is None:
+            return Preview(pictures, edits, None, None)
+        likeness = self._scorer.image_features(pictures) @ self._training_features.T  # (preview, training)
+        editability = (self._scorer.image_features(edits) * self._edit_features).sum(dim=1)  # (edits,)
+        return Preview(pictures, edits, likeness.mean().item(), editability.mean().item())
+
+    def _generate(self, prompt: str, vectors: Mapping[str, Tensor], seeds: Sequence[int]) -> list[Image.Image]:
+        if self._prompts.uses_word(prompt):
+            conditioning = self._prompts.encode([prompt], vectors)
+        else:
+            conditioning = self._prompts.encode_fixed(prompt)
+        return self._model.generate(conditioning, self._prompts.encode_fixed(""), self._sampling, list(seeds))

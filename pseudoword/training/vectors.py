@@ -1,0 +1,221 @@
+"""The vectors of a new word: where they start, how long they are, and how an optimiser step moves them.
+
+Everywhere here a word's vectors are a mapping from text encoder name to a float32 tensor (n, D).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import torch
+from PIL import Image
+from torch import Tensor
+
+from ..diffusion import DiffusionModel
+from ..embedding import load_embedding
+from ..errors import ModelError, SettingsError
+from ..text import vocabulary_words
+from .randomness import step_generator
+from .settings import TrainSettings
+
+if TYPE_CHECKING:
+    from ..scoring import ClipScorer
+
+FILE_PREFIX = "file:"
+DUPLICATE_NOISE = 0.01  # length of the push that parts equal start vectors, relative to their own
+
+
+@dataclass(frozen=True)
+class Start:
+    """Where a word begins: its `vectors` (n, D) per encoder, and `words` that say where they came from."""
+
+    vectors: Mapping[str, Tensor]
+    words: str
+
+
+def start_vectors(
+    model: DiffusionModel, settings: TrainSettings, images: Sequence[Image.Image], scorer: ClipScorer | None
+) -> Start:
+    """The vectors that `settings.start` asks for.
+
+    "auto" takes the `settings.vectors` vocabulary words nearest to `images` in CLIP's eyes, one vector each;
+    "file:PATH" the vectors of an embedding, which sets their number; anything else is read as words. With
+    `settings.norm` "vocabulary" each vector is brought to the mean length of the vocabulary's. Raises SettingsError,
+    ModelError for an embedding of another model, EmbeddingFileError.
+    """
+    if settings.start.startswith(FILE_PREFIX):
+        start = vectors_of_file(model, Path(settings.start[len(FILE_PREFIX) :]), settings.vectors)
+    elif settings.start == "auto":
+        words = nearest_vocabulary_words(model, settings.vectors, images, scorer)
+        start = Start(vectors_of_words(model, " ".join(words), settings.vectors), " ".join(words))
+    else:
+        start = Start(vectors_of_words(model, settings.start, settings.vectors), settings.start)
+    vectors = parted(start.vectors, settings.seed)
+    if settings.norm == "vocabulary":
+        norms = vocabulary_norms(model)
+        vectors = {encoder: with_norm(rows, norms[encoder]) for encoder, rows in vectors.items()}
+    return Start(vectors, start.words)
+
+
+def nearest_vocabulary_words(
+    model: DiffusionModel, count: int, images: Sequence[Image.Image], scorer: ClipScorer | None
+) -> list[str]:
+    """The `count` words of the model's vocabulary that CLIP finds nearest to `images`, nearest first."""
+    from ..scoring import nearest_words
+
+    if scorer is None:
+        raise SettingsError(
+            "Start 'auto' lets a CLIP model choose words from the pictures, and none is given; "
+            "give a scorer, or words to start from such as 'toy'."
+        )
+    candidates = [word for _, word in vocabulary_words(model.text_encoders[0].tokenizer)]
+    return [word for word, _ in nearest_words(scorer, images, candidates, count)]
+
+
+def vectors_of_words(model: DiffusionModel, words: str, count: int) -> dict[str, Tensor]:
+    """`count` vectors per encoder made of the token vectors of `words`.
+
+    As many tokens as vectors are taken as they are; fewer tokens are repeated in turn; more tokens are cut into `count`
+    even runs, each replaced by its mean. Raises SettingsError where `words` hold no token.
+    """
+    vectors = {}
+    for encoder in model.text_encoders:
+        tokens = encoder.tokenizer.tokenize(words)
+        if not tokens:
+            raise SettingsError(f"Start {words!r} holds no word to start from; give words such as 'toy', or 'auto'.")
+        rows = encoder.vocabulary[torch.tensor(tokens, device=encoder.vocabulary.device)]
+        vectors[encoder.name] = spread(rows.detach().float().cpu(), count)
+    return vectors
+
+
+def spread(rows: Tensor, count: int) -> Tensor:
+    """`rows` (k, D) repeated in turn, or averaged in even runs, to (count, D)."""
+    if len(rows) <= count:
+        return rows[torch.arange(count) % len(rows)]
+    return torch.stack([run.mean(dim=0) for run in rows.tensor_split(count)])
+
+
+def vectors_of_file(model: DiffusionModel, path: Path, count: int) -> Start:
+    """The vectors of an embedding file, checked against the model's encoders; `count` 1 means as many as the file has."""
+    embedding = load_embedding(path)
+    if count not in (1, embedding.vector_count):
+        raise SettingsError(
+            f"{path.name} holds {embedding.vector_count} vectors, and {count} are asked for; "
+            f"set the number of vectors to {embedding.vector_count}."
+        )
+    for encoder in model.text_encoders:
+        width = encoder.vocabulary.shape[1]
+        found = embedding.vectors.get(encoder.name)
+        if found is None or found.shape[1] != width:
+            have = ", ".join(f"{name} {rows.shape[1]} wide" for name, rows in embedding.vectors.items())
+            raise ModelError(
+                f"{path.name} holds vectors for {have}, but {model.title} needs {encoder.name} {width} wide; "
+                "start from an embedding made for this kind of model."
+            )
+    vectors = {encoder.name: embedding.vectors[encoder.name].float().clone() for encoder in model.text_encoders}
+    return Start(vectors, path.name)
+
+
+def parted(vectors: Mapping[str, Tensor], seed: int) -> dict[str, Tensor]:
+    """`vectors` with a small push, the same for the same seed, on each that equals an earlier one: equals would learn alike."""
+    generator = step_generator(seed, 0, "start")
+    result = {}
+    for encoder, rows in vectors.items():
+        rows = rows.clone()
+        seen: set[bytes] = set()
+        for index, row in enumerate(rows):
+            key = row.numpy().tobytes()
+            if key in seen:
+                push = torch.randn(row.shape, generator=generator)
+                rows[index] = row + push * (DUPLICATE_NOISE * row.norm() / push.norm())
+            seen.add(key)
+        result[encoder] = rows
+    return result
+
+
+def vocabulary_norms(model: DiffusionModel) -> dict[str, float]:
+    """Mean length of the vocabulary's vectors, by encoder name."""
+    return {encoder.name: encoder.vocabulary.float().norm(dim=1).mean().item() for encoder in model.text_encoders}
+
+
+def with_norm(rows: Tensor, norm: float) -> Tensor:
+    """Each of `rows` (n, D) scaled to length `norm`; directions stay."""
+    return rows * (norm / rows.norm(dim=1, keepdim=True).clamp(min=1e-12))
+
+
+def tangential(gradient: Tensor, rows: Tensor) -> Tensor:
+    """`gradient` (n, D) without the part along each of `rows`, which could only change their length."""
+    direction = rows / rows.norm(dim=1, keepdim=True).clamp(min=1e-12)
+    return gradient - (gradient * direction).sum(dim=1, keepdim=True) * direction
+
+
+class LearnedWord:
+    """The vectors being learned, float32 leaves on the model's device, and the AdamW that moves them.
+
+    With `norms` (by encoder), learning is of the direction only, as in Directional Textual Inversion (Kim et al., 2025): the
+    gradient loses its radial part, and each vector is scaled back after each step. Without, lengths are free.
+    """
+
+    def __init__(
+        self,
+        start: Mapping[str, Tensor],
+        device: torch.device,
+        *,
+        norms: Mapping[str, float] | None,
+        weight_decay: float,
+        clip_grad: float | None,
+    ) -> None:
+        self._norms = norms
+        self._clip_grad = clip_grad
+        self.vectors = {
+            encoder: rows.detach().to(device, torch.float32, copy=True).requires_grad_() for encoder, rows in start.items()
+        }
+        # Decay acts along the vector alone, so it would do nothing but be undone where lengths are kept.
+        decay = 0.0 if norms is not None else weight_decay
+        self._optimiser = torch.optim.AdamW(list(self.vectors.values()), weight_decay=decay)
+
+    @torch.no_grad()
+    def update(self, gradients: Mapping[str, Tensor], learning_rate: float) -> None:
+        """One step of AdamW along `gradients`, (n, D) per encoder, clipped together to `clip_grad`."""
+        for encoder, rows in self.vectors.items():
+            gradient = gradients[encoder]
+            rows.grad = tangential(gradient, rows) if self._norms is not None else gradient
+        if self._clip_grad is not None:
+            torch.nn.utils.clip_grad_norm_(list(self.vectors.values()), self._clip_grad)
+        for group in self._optimiser.param_groups:
+            group["lr"] = learning_rate
+        self._optimiser.step()
+        self._optimiser.zero_grad(set_to_none=True)
+        if self._norms is not None:
+            for encoder, rows in self.vectors.items():
+                rows.copy_(with_norm(rows, self._norms[encoder]))
+
+    def copied_vectors(self) -> dict[str, Tensor]:
+        """The vectors as they are now, float32 on the CPU."""
+        return {encoder: rows.detach().cpu().clone() for encoder, rows in self.vectors.items()}
+
+    def is_finite(self) -> bool:
+        """Whether no vector holds NaN or infinity."""
+        return all(bool(rows.isfinite().all()) for rows in self.vectors.values())
+
+    def state(self) -> dict[str, Tensor]:
+        """All that is needed to go on, on the CPU, under names such as "vectors.clip_l" and "exp_avg.clip_l"."""
+        tensors = {f"vectors.{encoder}": rows for encoder, rows in self.copied_vectors().items()}
+        for encoder, rows in self.vectors.items():
+            for name, value in self._optimiser.state[rows].items():
+                tensors[f"{name}.{encoder}"] = value.detach().cpu().clone()
+        return tensors
+
+    @torch.no_grad()
+    def restore(self, tensors: Mapping[str, Tensor]) -> None:
+        """Take over what `state` gave."""
+        for encoder, rows in self.vectors.items():
+            rows.copy_(tensors[f"vectors.{encoder}"])
+            self._optimiser.state[rows].clear()
+            for name in ("step", "exp_avg", "exp_avg_sq"):
+                if f"{name}.{encoder}" in tensors:
+                    value = tensors[f"{name}.{encoder}"].clone()
+                    self._optimiser.state[rows][name] = value if name == "step" else value.to(rows.device)

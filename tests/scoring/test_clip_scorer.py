@@ -1,0 +1,124 @@
+"""Features are open_clip's own, words are found by them, and files that do not fit are refused with a reason."""
+
+from __future__ import annotations
+
+import json
+import shutil
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from PIL import Image
+from safetensors.torch import load_file
+from torch.nn import functional as F
+
+from pseudoword.errors import ModelError
+from pseudoword.scoring import ClipScorer, nearest_words
+from tests import tiny_models
+
+open_clip = pytest.importorskip("open_clip")
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return tiny_models.save_open_clip(tmp_path_factory.mktemp("scorer") / "tiny-clip")
+
+
+@pytest.fixture(scope="module")
+def scorer(folder: Path) -> ClipScorer:
+    return load(folder)
+
+
+def load(folder: Path) -> ClipScorer:
+    return ClipScorer.load(folder / "open_clip_config.json", folder / "open_clip_model.safetensors")
+
+
+def pictures(count: int) -> list[Image.Image]:
+    numbers = np.random.default_rng(5)
+    sizes = [(40 + 7 * index, 64, 3) for index in range(count)]
+    return [Image.fromarray(numbers.integers(0, 256, size, dtype=np.uint8)) for size in sizes]
+
+
+def test_features_are_those_that_open_clip_computes_itself(
+    folder: Path, scorer: ClipScorer, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    config = json.loads((folder / "open_clip_config.json").read_text())
+    (tmp_path / "tiny-for-test.json").write_text(json.dumps(config["model_cfg"]))
+    open_clip.add_model_config(tmp_path)
+    half = (0.5, 0.5, 0.5)
+    model, _, preprocess = open_clip.create_model_and_transforms("tiny-for-test", image_mean=half, image_std=half)
+    model.load_state_dict(load_file(folder / "open_clip_model.safetensors"))
+    own = open_clip.tokenizer.SimpleTokenizer(bpe_path=str(folder / "bpe.txt.gz"))
+    monkeypatch.setattr(open_clip.tokenizer, "_tokenizer", own)
+    texts = ["a photo of a dog", "Two cats &amp; a “fish”", "word " * 200]
+    images = pictures(3)
+    with torch.no_grad():
+        expected_image = model.eval().encode_image(torch.stack([preprocess(image) for image in images]), normalize=True)
+        expected_text = model.eval().encode_text(open_clip.tokenizer.tokenize(texts), normalize=True)
+    assert F.cosine_similarity(scorer.image_features(images), expected_image).min() > 0.9999
+    assert F.cosine_similarity(scorer.text_features(texts), expected_text).min() > 0.9999
+
+
+def test_features_have_unit_length_and_do_not_depend_on_the_batch(scorer: ClipScorer) -> None:
+    images = pictures(40)
+    features = scorer.image_features(images)
+    assert features.shape == (40, 16)
+    torch.testing.assert_close(features.norm(dim=1), torch.ones(40))
+    torch.testing.assert_close(features[33:34], scorer.image_features(images[33:34]), atol=1e-5, rtol=1e-4)
+    texts = [f"number {index}" for index in range(300)]
+    torch.testing.assert_close(scorer.text_features(texts)[299:], scorer.text_features(texts[299:]))
+
+
+def test_pictures_of_any_mode_are_understood(scorer: ClipScorer) -> None:
+    for mode in ("L", "RGBA", "P", "CMYK"):
+        assert scorer.image_features([pictures(1)[0].convert(mode)]).isfinite().all()
+
+
+def test_the_nearest_words_are_the_ones_of_highest_cosine(scorer: ClipScorer) -> None:
+    images, words = pictures(3), ["dog", "cat", "house", "tree", "moon"]
+    together = F.normalize(scorer.image_features(images).mean(dim=0), dim=0)
+    by_hand = {word: float(scorer.text_features([f"a photo of a {word}"])[0] @ together) for word in words}
+    found = nearest_words(scorer, images, words, count=3)
+    assert [word for word, _ in found] == sorted(words, key=lambda word: by_hand[word], reverse=True)[:3]
+    assert [value for _, value in found] == pytest.approx([by_hand[word] for word, _ in found], abs=1e-5)
+    assert len(nearest_words(scorer, images, words, count=99)) == len(words)
+
+
+def test_a_template_may_hold_other_braces(scorer: ClipScorer) -> None:
+    assert nearest_words(scorer, pictures(1), ["dog"], 1, template="{a} {} {}")[0][0] == "dog"
+
+
+def test_no_pictures_or_no_words_give_no_nearest_word(scorer: ClipScorer) -> None:
+    assert nearest_words(scorer, [], ["dog"], 1) == []
+    assert nearest_words(scorer, pictures(1), [], 1) == []
+
+
+def test_a_text_asked_again_is_not_encoded_again(folder: Path) -> None:
+    scorer = load(folder)
+    first = scorer.text_features(["a dog", "a cat"])
+    scorer._model.token_embedding.weight.data.fill_(float("nan"))  # whatever is computed from now on shows
+    assert torch.equal(scorer.text_features(["a cat", "a dog"]), first.flip(0))
+
+
+@pytest.mark.parametrize("damage", ["weights cut off", "weights of another", "weights missing", "no json", "other json", "vocabulary"])
+def test_files_that_do_not_fit_are_refused_by_name(damage: str, folder: Path, tmp_path: Path) -> None:
+    broken = Path(shutil.copytree(folder, tmp_path / "broken"))
+    weights, config = broken / "open_clip_model.safetensors", broken / "open_clip_config.json"
+    blamed = weights
+    if damage == "weights cut off":
+        weights.write_bytes(weights.read_bytes()[:-1000])
+    elif damage == "weights missing":
+        weights.unlink()
+    elif damage == "weights of another":
+        settings = json.loads(config.read_text())
+        settings["model_cfg"]["vision_cfg"]["layers"] = 2
+        config.write_text(json.dumps(settings))
+    elif damage == "vocabulary":
+        (broken / "bpe.txt.gz").unlink()
+        blamed = Path("bpe.txt.gz")
+    else:
+        config.write_text("{" if damage == "no json" else "[1]")
+        blamed = config
+    with pytest.raises(ModelError, match=blamed.name):
+        load(broken)

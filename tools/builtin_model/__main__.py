@@ -1,0 +1,48 @@
+"""Make the built-in model: `python -m tools.builtin_model all --work build/builtin-model`.
+
+Every step is resumable: called again, it goes on where it was. Needs the `standalone` extra, resvg-py and npm.
+"""
+
+from __future__ import annotations
+
+import argparse
+from pathlib import Path
+
+import torch
+
+from pseudoword import builtin
+
+from . import assemble, clip, icons, pictures, samples, unet, vae
+
+STEPS = ("pictures", "vae", "clip", "unet", "assemble", "samples", "measure")
+DEFAULT_MINUTES = {"vae": 90.0, "clip": 40.0, "unet": 180.0}
+
+
+def main() -> None:
+    """Run one step, or all of them in order."""
+    parser = argparse.ArgumentParser(prog="python -m tools.builtin_model", description=__doc__)
+    parser.add_argument("step", choices=(*STEPS, "all"))
+    parser.add_argument("--work", type=Path, default=Path("build/builtin-model"), help="folder for what lies between")
+    parser.add_argument("--minutes", type=float, help="computing time of a training step of this tool")
+    parser.add_argument("--threads", type=int, help="CPU threads")
+    chosen = parser.parse_args()
+    if chosen.threads:
+        torch.set_num_threads(chosen.threads)
+    for step in STEPS if chosen.step == "all" else (chosen.step,):
+        if step == "pictures":
+            icons.prepare(chosen.work)
+            pictures.prepare(chosen.work)
+        elif step in DEFAULT_MINUTES:
+            {"vae": vae, "clip": clip, "unet": unet}[step].train(chosen.work, chosen.minutes or DEFAULT_MINUTES[step])
+        elif step == "assemble":
+            assemble.assemble(chosen.work, builtin.FOLDER)
+        elif step == "samples":
+            samples.write(chosen.work, builtin.SAMPLES)
+        else:
+            from . import measure
+
+            measure.measure(chosen.work)
+
+
+if __name__ == "__main__":
+    main()

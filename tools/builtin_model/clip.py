@@ -1,0 +1,130 @@
+"""The built-in model's CLIP: a text tower of 8 layers and an image tower, trained contrastively (Radford et al., 2021)."""
+
+from __future__ import annotations
+
+import gzip
+import random
+from collections import defaultdict
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import open_clip
+import torch
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+from . import loop, pictures
+from .vae import to_pixels
+
+VOCABULARY = 4096
+TEXT_LENGTH = 77
+SINGLES, GROUPS, GROUP_SIZE = 64, 8, 4
+# Leaving out patches halves the image tower's cost (Li et al., 2023); the last stretch sees whole pictures.
+PATCH_DROPOUT, DROPOUT_FRACTION = 0.5, 0.8
+MEAN, STD = (0.5, 0.5, 0.5), (0.5, 0.5, 0.5)
+CONFIG: dict[str, Any] = {
+    "embed_dim": 128,
+    "vision_cfg": {"image_size": 64, "layers": 6, "width": 160, "head_width": 32, "mlp_ratio": 3.0, "patch_size": 8},
+    "text_cfg": {"context_length": TEXT_LENGTH, "vocab_size": VOCABULARY, "width": 128, "heads": 4, "layers": 8},
+}
+
+
+def merges_prefix() -> list[str]:
+    """The first lines of CLIP's byte-pair merges: as many as fit `VOCABULARY`, header first."""
+    source = Path(open_clip.__file__).parent / "bpe_simple_vocab_16e6.txt.gz"
+    with gzip.open(source, "rt", encoding="utf-8") as lines:
+        return [next(lines).rstrip("\n") for _ in range(VOCABULARY - 512 - 2 + 1)]
+
+
+def write_merges(path: Path) -> None:
+    """Write the cut list where open_clip's tokenizer can read it; the same bytes every time."""
+    with path.open("wb") as raw, gzip.GzipFile("", "wb", fileobj=raw, mtime=0) as packed:
+        packed.write("\n".join(merges_prefix()).encode())
+
+
+def tokenizer(work: Path) -> open_clip.tokenizer.SimpleTokenizer:
+    """open_clip's own tokenizer on the cut list."""
+    path = work / "bpe.txt.gz"
+    if not path.exists():
+        write_merges(path)
+    return open_clip.tokenizer.SimpleTokenizer(bpe_path=str(path), context_length=TEXT_LENGTH)
+
+
+def build() -> open_clip.CLIP:
+    """The two towers with random weights."""
+    config = {key: dict(value) if isinstance(value, dict) else value for key, value in CONFIG.items()}
+    return open_clip.CLIP(**config)
+
+
+def trimmed(tokens: Tensor) -> Tensor:
+    """`tokens` (B, 77) without the positions that all rows leave empty."""
+    return tokens[:, : int((tokens != 0).sum(dim=1).max())]
+
+
+def encode_text(model: open_clip.CLIP, tokens: Tensor) -> Tensor:
+    """Pooled text features (B, 128) of trimmed tokens; attention is causal, so they equal `model.encode_text` on all 77."""
+    length = tokens.shape[1]
+    x = model.token_embedding(tokens) + model.positional_embedding[:length]
+    x = model.transformer(x, attn_mask=model.attn_mask[:length, :length])
+    x = model.ln_final(x)
+    pooled = x[torch.arange(len(tokens)), tokens.argmax(dim=-1)]
+    return pooled @ model.text_projection
+
+
+def batch_indices(by_object: dict[str, list[int]], draw: random.Random) -> tuple[list[int], int]:
+    """Indices of one batch: different objects, then groups of one object in several grounds and styles."""
+    names = draw.sample(sorted(by_object), SINGLES + GROUPS)
+    indices = [draw.choice(by_object[name]) for name in names[:SINGLES]]
+    for name in names[SINGLES:]:
+        indices += draw.sample(by_object[name], GROUP_SIZE)
+    return indices, SINGLES
+
+
+def train(work: Path, minutes: float) -> None:
+    """Train both towers on the seen pictures; each save prints retrieval figures."""
+    raster, shown = pictures.load(work)
+    by_object: dict[str, list[int]] = defaultdict(list)
+    for index, picture in enumerate(shown):
+        by_object[picture.object].append(index)
+    tokenize = tokenizer(work)
+    torch.manual_seed(2)
+    model = build()
+    model.visual.patch_dropout = open_clip.transformer.PatchDropout(PATCH_DROPOUT)
+
+    def loss_at(step: int, fraction: float) -> tuple[Tensor, dict[str, float]]:
+        draw = random.Random(step)
+        indices, singles = batch_indices(by_object, draw)
+        torch.manual_seed(step)
+        model.visual.patch_dropout.prob = PATCH_DROPOUT if fraction < DROPOUT_FRACTION else 0.0
+        texts = [pictures.caption(shown[index], draw, full=place >= singles) for place, index in enumerate(indices)]
+        pixels = to_pixels(np.stack([raster[index] for index in indices]))
+        image = F.normalize(model.visual(pixels).float(), dim=-1)
+        text = F.normalize(encode_text(model, trimmed(tokenize(texts))).float(), dim=-1)
+        logits = model.logit_scale.exp().clamp(max=100) * image @ text.T  # (B, B)
+        wanted = torch.arange(len(indices))
+        loss = (F.cross_entropy(logits, wanted) + F.cross_entropy(logits.T, wanted)) / 2
+        hits = (logits.argmax(dim=1) == wanted).float()
+        return loss, {"singles": float(hits[:singles].mean()), "groups": float(hits[singles:].mean())}
+
+    def report(module: nn.Module, step: int) -> str:
+        assert isinstance(module, open_clip.CLIP)
+        return f"top-1 of 200 seen objects {retrieval(module, tokenize, work):.1%}"
+
+    loop.train("clip", model, loss_at, work, minutes=minutes, peak_rate=1.2e-3, weight_decay=0.1, on_save=report)
+
+
+@torch.no_grad()
+def retrieval(model: open_clip.CLIP, tokenize: open_clip.tokenizer.SimpleTokenizer, work: Path, count: int = 200) -> float:
+    """How often a newly composed picture of one of `count` seen objects finds that object's caption first."""
+    raster, drawn = pictures.icons.load(work)
+    draw = random.Random(7)
+    seen = [index for index, icon in enumerate(drawn) if not icon.held_out]
+    names = draw.sample(sorted({drawn[index].name for index in seen}), count)
+    chosen = [draw.choice([index for index in seen if drawn[index].name == name]) for name in names]
+    images = np.stack(
+        [pictures.compose(raster[index], pictures.COLOURS[draw.choice(list(pictures.COLOURS))], draw) for index in chosen]
+    )
+    image = F.normalize(model.encode_image(to_pixels(images)), dim=-1)
+    text = F.normalize(model.encode_text(tokenize([f"a photo of a {name.replace('-', ' ')}" for name in names])), dim=-1)
+    return float(((image @ text.T).argmax(dim=1) == torch.arange(count)).float().mean())
