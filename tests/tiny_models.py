@@ -163,7 +163,9 @@ class TinyModel:
         for timestep in torch.linspace(999, 0, min(sampling.steps, 4)).long():
             timesteps = timestep.expand(len(seeds))
             signal, noise = self.schedule.signal_and_noise_rates(timesteps)
-            latents = (latents - noise * self.predict(latents, timesteps, Conditioning(context))) / signal.clamp(min=0.3)
+            latents = (latents - noise * self.predict(latents, timesteps, Conditioning(context))) / signal.clamp(
+                min=0.3
+            )
         pixels = ((self.decode_latents(latents) + 1) * 127.5).round().byte().permute(0, 2, 3, 1)
         return [Image.fromarray(picture.numpy()) for picture in pixels]
 
@@ -235,9 +237,16 @@ def save_checkpoint(path: Path, tensors: dict[str, Tensor] | None = None) -> Pat
 
 def save_configuration(folder: Path) -> Path:
     """What `save_folder` writes, without weights: the configuration that goes with `save_checkpoint`."""
-    parts = {"unet/config.json": unet_config(), "vae/config.json": vae_config(), "text_encoder/config.json": text_config()}
+    parts = {
+        "unet/config.json": unet_config(),
+        "vae/config.json": vae_config(),
+        "text_encoder/config.json": text_config(),
+    }
     parts["scheduler/scheduler_config.json"] = SCHEDULER_CONFIG
-    parts["model_index.json"] = {"_class_name": "StableDiffusionPipeline", "tokenizer": ["transformers", "CLIPTokenizer"]}
+    parts["model_index.json"] = {
+        "_class_name": "StableDiffusionPipeline",
+        "tokenizer": ["transformers", "CLIPTokenizer"],
+    }
     for name, content in parts.items():
         (folder / name).parent.mkdir(parents=True, exist_ok=True)
         (folder / name).write_text(json.dumps(content, indent=1))
@@ -295,10 +304,22 @@ def save_open_clip(folder: Path) -> Path:
     }
     folder.mkdir(parents=True, exist_ok=True)
     with seeded(4):
-        model = open_clip.CLIP(**{key: dict(value) if isinstance(value, dict) else value for key, value in config.items()})
-    save_file({name: weight.contiguous() for name, weight in model.state_dict().items()}, folder / "open_clip_model.safetensors")
-    preprocess = {"mean": [0.5, 0.5, 0.5], "std": [0.5, 0.5, 0.5], "interpolation": "bicubic", "resize_mode": "shortest"}
-    (folder / "open_clip_config.json").write_text(json.dumps({"model_cfg": config, "preprocess_cfg": preprocess}, indent=1))
+        model = open_clip.CLIP(
+            **{key: dict(value) if isinstance(value, dict) else value for key, value in config.items()}
+        )
+    save_file(
+        {name: weight.contiguous() for name, weight in model.state_dict().items()},
+        folder / "open_clip_model.safetensors",
+    )
+    preprocess = {
+        "mean": [0.5, 0.5, 0.5],
+        "std": [0.5, 0.5, 0.5],
+        "interpolation": "bicubic",
+        "resize_mode": "shortest",
+    }
+    (folder / "open_clip_config.json").write_text(
+        json.dumps({"model_cfg": config, "preprocess_cfg": preprocess}, indent=1)
+    )
     # No line break at the end: open_clip's tokenizer would take what follows it for one more merge.
     lines = ["#version: 0.2", *(" ".join(merge) for merge in merges_prefix())]
     (folder / "bpe.txt.gz").write_bytes(gzip.compress("\n".join(lines).encode(), mtime=0))

@@ -23,7 +23,7 @@ from pseudoword.errors import EmbeddingFileError, SettingsError
 
 _TEXT_KEY = "sd-ti-embedding"
 _TENSOR_KEY = "TORCHTENSOR"
-_MAX_JSON_BYTES = 8 * 2**20
+_MAX_JSON_BYTES = 4 * 2**20  # 75 vectors of SDXL with 20 digits a number are 3.4 MB
 _MAX_BRACKETS = 10_000  # JSON lists take 20 times their text in memory; an embedding has one per vector
 
 

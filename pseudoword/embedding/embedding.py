@@ -10,7 +10,7 @@ import torch
 from torch import Tensor
 
 from pseudoword.diffusion import Architecture
-from pseudoword.embedding.metadata import EmbeddingMetadata
+from pseudoword.embedding.metadata import EmbeddingMetadata, encodable
 from pseudoword.errors import SettingsError
 
 ENCODERS = ("clip_l", "clip_g", "open_clip_h")
@@ -29,8 +29,8 @@ class Embedding:
     """A learned word.
 
     `vectors` maps the name of a text encoder (see `ENCODERS`) to its vectors, (n, D) each with the same n, float32, on
-    the CPU and without gradient; tensors given otherwise are converted. SDXL has `clip_l` and `clip_g`. Raises
-    SettingsError for vectors of any other shape and for values that are not finite.
+    the CPU, without gradient and in memory of their own; tensors given otherwise are converted. SDXL has `clip_l` and
+    `clip_g`. Raises SettingsError for vectors of any other shape and for values that are not finite.
     """
 
     name: str
@@ -45,6 +45,7 @@ class Embedding:
         if problem is not None:
             raise SettingsError(f"The vectors of {self.name!r} cannot be an embedding: {problem}.")
         object.__setattr__(self, "vectors", converted)
+        object.__setattr__(self, "name", encodable(self.name))
 
     @property
     def vector_count(self) -> int:
@@ -75,4 +76,6 @@ def why_not_vectors(shapes: Mapping[str, tuple[int, ...]]) -> str | None:
 
 
 def _plain(tensor: Tensor) -> Tensor:
-    return tensor.detach().to("cpu", torch.float32).contiguous()
+    # A copy: the caller's tensor may be a parameter that goes on learning, or a few rows of a whole vocabulary, all of
+    # which torch.save would write.
+    return tensor.detach().to("cpu", torch.float32).clone(memory_format=torch.contiguous_format)

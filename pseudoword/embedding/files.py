@@ -12,7 +12,7 @@ from pseudoword.embedding import card, forms, png_file, safetensors_file, torch_
 from pseudoword.embedding.embedding import Embedding
 from pseudoword.embedding.metadata import HASH_KEY, NAME_KEY
 from pseudoword.embedding.stored_tensor import MAX_FILE_BYTES
-from pseudoword.embedding.whole_file import write_whole
+from pseudoword.embedding.whole_file import check_free, write_whole
 from pseudoword.errors import EmbeddingFileError, SettingsError
 
 FileFormat = Literal["safetensors", "pt", "diffusers", "card"]
@@ -68,8 +68,7 @@ def save_embedding(
     if format not in get_args(FileFormat):
         raise SettingsError(f"{format!r} is no format of embedding files; choose {', '.join(get_args(FileFormat))}.")
     path = _with_suffix(Path(path), format)
-    if not overwrite and path.exists():  # before the work, and to be looked at again when the file is put in place
-        raise EmbeddingFileError(f"{path.name} already exists; choose another name or ask to overwrite it.")
+    check_free(path, overwrite=overwrite)  # before the work; looked at again when the file is put in place
     write_whole(path, _encode(embedding, format, path.suffix.lower(), preview), overwrite=overwrite)
     return path
 
@@ -106,7 +105,9 @@ def _embedding_in(data: bytes, stem: str) -> Embedding | None:
 
 def _check_hash(embedding: Embedding, metadata: dict[str, str]) -> None:
     # Only for files of ours: others hash other bytes, and the specification asks no more than a warning.
-    if NAME_KEY in metadata and metadata.get(HASH_KEY) != safetensors_file.content_hash(forms.named_tensors(embedding)):
+    if NAME_KEY not in metadata or HASH_KEY not in metadata:
+        return
+    if metadata[HASH_KEY] != safetensors_file.content_hash(forms.named_tensors(embedding)):
         raise EmbeddingFileError("its vectors do not fit the hash in its header; it was damaged, get it again")
 
 

@@ -15,7 +15,14 @@ from pseudoword.embedding.stored_tensor import StoredTensor, load_vectors
 from pseudoword.embedding.torch_file import parameters_of
 from pseudoword.errors import EmbeddingFileError
 
-ENCODER_KEYS = {"clip_l": "clip_l", "clip_g": "clip_g", "clip_h": "open_clip_h", "open_clip_h": "open_clip_h"}
+ENCODER_KEYS = {
+    "clip_l": "clip_l",
+    "clip_g": "clip_g",
+    "clip_h": "open_clip_h",
+    "open_clip_h": "open_clip_h",
+    "text_encoders_0": "clip_l",
+    "text_encoders_1": "clip_g",
+}
 """Keys that name a text encoder, as ComfyUI and the SDXL trainers use them."""
 KEY_OF_ENCODER = {"clip_l": "clip_l", "clip_g": "clip_g", "open_clip_h": "clip_h"}
 
@@ -66,7 +73,7 @@ def named_tensors(embedding: Embedding) -> dict[str, Tensor]:
     if len(embedding.vectors) == 1:
         encoder, tensor = next(iter(embedding.vectors.items()))
         if encoder_of_width(tensor.shape[1]) == encoder:
-            return {embedding.name if embedding.name not in _NOT_A_NAME else "emb_params": tensor}
+            return {embedding.name if _is_name(embedding.name) else "emb_params": tensor}
     return {KEY_OF_ENCODER[encoder]: tensor for encoder, tensor in sorted(embedding.vectors.items(), reverse=True)}
 
 

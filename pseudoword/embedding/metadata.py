@@ -73,7 +73,11 @@ def metadata_to_strings(metadata: EmbeddingMetadata, name: str, architecture: st
     strings = {key: str(value) for key, value in metadata.extra.items()}
     strings.update({key: str(number) for key, number in numbers.items() if number is not None})
     strings.update({key: value for key, value in known.items() if value})
-    strings = {key: without_folders(value) for key, value in strings.items() if key not in _WRITTEN_ANEW}
+    strings = {
+        encodable(key): encodable(value if key == _TEXT_KEYS["description"] else without_folders(value))
+        for key, value in strings.items()
+        if key not in _WRITTEN_ANEW
+    }
     return {
         "modelspec.sai_model_spec": "1.0.1",
         "modelspec.implementation": "diffusers",
@@ -81,7 +85,7 @@ def metadata_to_strings(metadata: EmbeddingMetadata, name: str, architecture: st
         NAME_KEY: name,
         **strings,
         "modelspec.architecture": _architecture_id(metadata, architecture),
-        "modelspec.trigger_phrase": metadata.trigger_phrase if name in metadata.trigger_phrase else name,
+        "modelspec.trigger_phrase": encodable(metadata.trigger_phrase if name in metadata.trigger_phrase else name),
     }
 
 
@@ -92,6 +96,11 @@ def metadata_from_strings(strings: Mapping[str, str]) -> EmbeddingMetadata:
     understood = {*_TEXT_KEYS.values(), *_NUMBER_KEYS.values(), *_WRITTEN_ANEW}
     extra = {k: v for k, v in strings.items() if k not in understood and not k.startswith(_HASHES)}
     return EmbeddingMetadata(**texts, **numbers, extra=extra)  # type: ignore[arg-type]
+
+
+def encodable(text: str) -> str:
+    """`text` with � for halves of characters, which Linux has in the names of some files and UTF-8 cannot say."""
+    return text.encode("utf-16", "surrogatepass").decode("utf-16", "replace")
 
 
 def without_folders(text: str) -> str:
@@ -115,7 +124,7 @@ def _without_folders_deep(value: object) -> object:
 def _architecture_id(metadata: EmbeddingMetadata, architecture: str) -> str:
     given = metadata.architecture
     if given and given not in _ARCHITECTURE_IDS:
-        return given
+        return encodable(given)
     base = _ARCHITECTURE_IDS[given or architecture]
     # SD 2 comes at two sizes, and its larger one predicts v: for loaders they are two architectures.
     if base == "stable-diffusion-v2-512" and "768" in metadata.resolution:

@@ -21,8 +21,8 @@ from torch import Tensor
 from pseudoword.embedding.stored_tensor import StoredTensor, item_size, tensor_from_bytes
 from pseudoword.errors import EmbeddingFileError
 
-_MAX_HEADER_BYTES = 8 * 2**20
-_MAX_BRACKETS = 100_000  # JSON lists and objects take 20 times their text in memory
+_MAX_HEADER_BYTES = 4 * 2**20  # room for a thumbnail
+_MAX_VALUES = 100_000  # JSON takes up to 50 times its text in memory
 _DTYPES = {
     "F64": torch.float64,
     "F32": torch.float32,
@@ -82,7 +82,7 @@ def content_hash(tensors: Mapping[str, Tensor]) -> str:
 
 
 def _parse_header(text: bytes) -> dict[str, Any]:
-    if len(text) > _MAX_HEADER_BYTES or text.count(b"[") + text.count(b"{") > _MAX_BRACKETS:
+    if len(text) > _MAX_HEADER_BYTES or sum(map(text.count, (b"[", b"{", b","))) > _MAX_VALUES:
         raise EmbeddingFileError(f"its header of {len(text)} bytes is too large for an embedding")
     try:
         header = json.loads(text, parse_int=_integer)

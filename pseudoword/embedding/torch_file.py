@@ -17,7 +17,15 @@ from typing import Any
 import torch
 
 from pseudoword.embedding.pickle_reader import Instance, Name, pairs, read_pickle
-from pseudoword.embedding.stored_tensor import MAX_FILE_BYTES, StoredTensor, dtype_name, item_size, tensor_from_bytes
+from pseudoword.embedding.stored_tensor import (
+    MAX_FILE_BYTES,
+    MAX_VECTORS,
+    MAX_WIDTH,
+    StoredTensor,
+    dtype_name,
+    item_size,
+    tensor_from_bytes,
+)
 from pseudoword.errors import EmbeddingFileError
 
 _MAX_ZIP_ENTRIES = 1000
@@ -70,7 +78,9 @@ class _Views:
         self.storages: dict[str, _Storage] = {}
 
     def persistent(self, claim: object) -> _Storage:
-        kind, storage_type, key, _location, count, *view = claim if isinstance(claim, tuple) else ()
+        if not isinstance(claim, tuple) or len(claim) not in (5, 6):
+            raise EmbeddingFileError("its tensors are stored in a way that embeddings are not")
+        kind, storage_type, key, _location, count, *view = claim
         dtype = _STORAGE_TYPES.get(storage_type.name) if isinstance(storage_type, Name) else None
         if kind != "storage" or dtype is None or not isinstance(key, str) or not _naturals((count,)):
             raise EmbeddingFileError("its tensors are stored in a way that embeddings are not")
@@ -81,7 +91,7 @@ class _Views:
     def tensor(self, storage: object, offset: object, size: object, stride: object) -> StoredTensor:
         if not isinstance(storage, _Storage) or not isinstance(size, tuple) or not isinstance(stride, tuple):
             raise TypeError("not a tensor")
-        if not _naturals((offset, *size, *stride)) or len(size) != len(stride) or len(size) > 8:
+        if len(size) != len(stride) or len(size) > 8 or not _naturals((offset, *size, *stride)):
             raise EmbeddingFileError("the shape of a tensor in it is malformed")
         assert isinstance(offset, int)
         numbers = math.prod(size)
@@ -91,6 +101,8 @@ class _Views:
             raise EmbeddingFileError(f"a tensor in it claims {numbers} numbers where {storage.count} are stored")
 
         def read() -> torch.Tensor:
+            if storage.count > MAX_VECTORS * MAX_WIDTH:  # a shape may be small and the storage behind it a bomb
+                raise EmbeddingFileError(f"a tensor in it is a part of {storage.count} numbers; is it of a checkpoint?")
             data = self.fetch(storage)
             if len(data) != storage.count * item_size(storage.dtype):
                 raise EmbeddingFileError(
@@ -105,7 +117,7 @@ class _Views:
         """What a call in the pickle means; see `read_pickle`."""
         named = (function.module, function.name)
         if named == ("collections", "OrderedDict"):
-            return dict(pairs([part for pair in (arguments[0] if arguments else []) for part in pair]))
+            return _ordered_dict(arguments[0] if arguments else [])
         if named in (("torch._utils", "_rebuild_tensor_v2"), ("torch._utils", "_rebuild_tensor")):
             return self.tensor(*arguments[:4])
         if named in (("torch._utils", "_rebuild_parameter"), ("torch._utils", "_rebuild_parameter_with_state")):
@@ -114,13 +126,13 @@ class _Views:
             inner, tensor_arguments = arguments[0], arguments[2]
             if inner.module == "torch._utils" and isinstance(tensor_arguments, tuple):
                 return self.call(inner, tensor_arguments)
-        if named == ("torch", "Size"):
-            return tuple(arguments[0])
+        if named == ("torch", "Size") and isinstance(arguments[0], tuple):
+            return arguments[0]
         if named in (("__builtin__", "set"), ("builtins", "set")):
             return []
         if named in _IGNORED_NAMES:
             return Instance(function)
-        shown = ascii(f"{function.module}.{function.name}")
+        shown = ascii(f"{function.module[:100]}.{function.name[:100]}")
         raise EmbeddingFileError(f"its pickle asks to run {shown}, which no embedding needs; nothing of it was run")
 
 
@@ -184,14 +196,17 @@ def _read_zip(data: bytes) -> object:
 def _entry(archive: zipfile.ZipFile, name: str, most: int) -> bytes:
     """One file of the zip, not read beyond `most` bytes, whatever it claims or unpacks to."""
     try:
+        # bzip2 and LZMA unpack without a limit, and LZMA allocates what it claims.
+        if archive.getinfo(name).compress_type not in (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED):
+            raise NotImplementedError("a compression that torch does not know")
         with archive.open(name) as file:
             data = file.read(min(most, MAX_FILE_BYTES) + 1)
             if len(data) <= most:
                 file.read(1)  # at the end of the entry zipfile compares the checksum
     except Exception as error:  # a missing entry, a bad checksum, a method or encryption that zipfile doesn't know, …
-        raise EmbeddingFileError(f"the part {name!a} of its zip is missing or damaged") from error
+        raise EmbeddingFileError(f"the part {name[:80]!a} of its zip is missing or damaged") from error
     if len(data) > most:
-        raise EmbeddingFileError(f"the part {name!a} of its zip is larger than the {most} bytes that fit")
+        raise EmbeddingFileError(f"the part {name[:80]!a} of its zip is larger than the {most} bytes that fit")
     return data
 
 
@@ -223,6 +238,13 @@ def _read_legacy(data: bytes) -> object:
         storages[storage.key] = memoryview(data)[position + 8 : end]
         position = end
     return content
+
+
+def _ordered_dict(items: object) -> dict[str, Any]:
+    # Each item is a pair: longer ones, named many times over, would become far more than the file has bytes.
+    if not isinstance(items, list) or not all(isinstance(item, (list, tuple)) and len(item) == 2 for item in items):
+        raise TypeError("not a list of pairs")
+    return dict(pairs([part for item in items for part in item]))
 
 
 def _naturals(values: tuple[object, ...]) -> bool:

@@ -81,7 +81,12 @@ SD1 = Configuration(
 def read_configuration(folder: Path) -> Configuration:
     """The configuration of a diffusers folder, with or without weights in it. Raises ModelError."""
     parts = {}
-    for part, name in (("unet", "config"), ("vae", "config"), ("text_encoder", "config"), ("scheduler", "scheduler_config")):
+    for part, name in (
+        ("unet", "config"),
+        ("vae", "config"),
+        ("text_encoder", "config"),
+        ("scheduler", "scheduler_config"),
+    ):
         path = folder / part / f"{name}.json"
         try:
             parts[part] = json.loads(path.read_text(encoding="utf-8"))
@@ -91,7 +96,9 @@ def read_configuration(folder: Path) -> Configuration:
             raise ModelError(f"{path} is not a configuration: it must hold a JSON object.")
     text = parts["text_encoder"]
     if parts["unet"].get("cross_attention_dim") != text.get("hidden_size") or parts["unet"].get("in_channels", 4) != 4:
-        raise ModelError(f"{folder} is not a Stable Diffusion 1.x text-to-image model; this host loads only those for now.")
+        raise ModelError(
+            f"{folder} is not a Stable Diffusion 1.x text-to-image model; this host loads only those for now."
+        )
     if parts["unet"].get("cross_attention_dim") == 1024:
         raise ModelError(f"{folder} is a Stable Diffusion 2.x model; this host loads Stable Diffusion 1.x for now.")
     return Configuration(parts["unet"], parts["vae"], text, parts["scheduler"], folder / "tokenizer")
@@ -103,7 +110,9 @@ def read_tensors(path: Path) -> dict[str, Tensor]:
         with path.open("rb") as file:
             beginning = file.read(9)
     except OSError as error:
-        raise ModelError(f"{path} cannot be read ({error.strerror}); give a checkpoint file or a diffusers folder.") from error
+        raise ModelError(
+            f"{path} cannot be read ({error.strerror}); give a checkpoint file or a diffusers folder."
+        ) from error
     if beginning[:2] == b"PK" or beginning[:1] == b"\x80":
         return read_pickled(path)
     from safetensors import SafetensorError
@@ -127,11 +136,15 @@ def read_pickled(path: Path) -> dict[str, Tensor]:
             f"first (the WebUI's Checkpoint Merger does that: Save as safetensors)."
         ) from error
     except (RuntimeError, EOFError, OSError, zipfile.BadZipFile, ValueError, KeyError) as error:
-        raise ModelError(f"{path} is cut off or not a checkpoint ({' '.join(str(error).split())[:200]}); download it again.") from error
+        raise ModelError(
+            f"{path} is cut off or not a checkpoint ({' '.join(str(error).split())[:200]}); download it again."
+        ) from error
     if isinstance(content, dict) and isinstance(content.get("state_dict"), dict):
         content = content["state_dict"]
     if not isinstance(content, dict):
-        raise ModelError(f"{path} holds no weights by name, so it is not a checkpoint; give a Stable Diffusion 1.x one.")
+        raise ModelError(
+            f"{path} holds no weights by name, so it is not a checkpoint; give a Stable Diffusion 1.x one."
+        )
     return {name: value for name, value in content.items() if isinstance(name, str) and isinstance(value, Tensor)}
 
 
@@ -162,20 +175,31 @@ def require_sd1(path: Path, tensors: Mapping[str, Tensor]) -> None:
         raise ModelError(f"{path} lacks its {' and '.join(lacks)}; give a full Stable Diffusion 1.x checkpoint.")
     first = tensors.get(UNET + "input_blocks.0.0.weight")
     if first is not None and first.ndim == 4 and first.shape[1] != 4:
-        raise ModelError(f"{path} wants {first.shape[1]} input channels (inpainting or similar); give a text-to-image checkpoint with 4.")
+        raise ModelError(
+            f"{path} wants {first.shape[1]} input channels (inpainting or similar); give a text-to-image checkpoint with 4."
+        )
 
 
 def text_tensors(tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:
     """The text tower's tensors, named without `text_model.`, as old and new checkpoints alike have them."""
-    named = {name.removeprefix(TEXT).removeprefix("text_model."): value for name, value in tensors.items() if name.startswith(TEXT)}
-    return {name: value for name, value in named.items() if not name.endswith("position_ids") and "projection" not in name}
+    named = {
+        name.removeprefix(TEXT).removeprefix("text_model."): value
+        for name, value in tensors.items()
+        if name.startswith(TEXT)
+    }
+    return {
+        name: value for name, value in named.items() if not name.endswith("position_ids") and "projection" not in name
+    }
 
 
 def is_v_prediction(path: Path, tensors: Mapping[str, Tensor]) -> bool:
     """Whether the checkpoint says so: a tensor `v_pred` in it, or `parameterization: v` in the YAML beside it."""
     beside = path.with_suffix(".yaml")
     text = beside.read_text(encoding="utf-8", errors="replace") if beside.exists() else ""
-    return "v_pred" in tensors or re.search(r"""^\s*parameterization\s*:\s*["']?v["']?\s*(#.*)?$""", text, re.MULTILINE) is not None
+    return (
+        "v_pred" in tensors
+        or re.search(r"""^\s*parameterization\s*:\s*["']?v["']?\s*(#.*)?$""", text, re.MULTILINE) is not None
+    )
 
 
 def sha256_of(files: list[Path]) -> str:

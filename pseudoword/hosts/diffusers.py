@@ -55,7 +55,13 @@ class StandaloneModel:
     architecture: Architecture = "sd1"
 
     def __init__(
-        self, parts: Parts, configuration: Configuration, title: str, sha256: str, device: torch.device, dtype: torch.dtype
+        self,
+        parts: Parts,
+        configuration: Configuration,
+        title: str,
+        sha256: str,
+        device: torch.device,
+        dtype: torch.dtype,
     ) -> None:
         self.title = title
         self.sha256 = sha256
@@ -118,7 +124,9 @@ class StandaloneModel:
         pictures: list[Image.Image] = []
         for start in range(0, len(seeds), at_once):
             some = slice(start, start + at_once)
-            noise = torch.stack([torch.randn(shape, generator=torch.Generator().manual_seed(seed)) for seed in seeds[some]])
+            noise = torch.stack(
+                [torch.randn(shape, generator=torch.Generator().manual_seed(seed)) for seed in seeds[some]]
+            )
             latents = self._denoise(noise.to(self.device), told[some], against[some], sampling)
             pictures += to_pictures(self.decode_latents(latents))
         return pictures
@@ -143,7 +151,9 @@ class StandaloneModel:
         from diffusers import DPMSolverMultistepScheduler
 
         prediction = "v_prediction" if self.prediction == "v" else "epsilon"
-        return DPMSolverMultistepScheduler(prediction_type=prediction, use_karras_sigmas=True, **self._scheduler_settings)
+        return DPMSolverMultistepScheduler(
+            prediction_type=prediction, use_karras_sigmas=True, **self._scheduler_settings
+        )
 
 
 def load_model(
@@ -207,7 +217,9 @@ def load_folder(folder: Path, device: torch.device, dtype: torch.dtype = torch.f
     from transformers import CLIPTextModel
 
     if not (folder / "model_index.json").exists():
-        raise ModelError(f"{folder} has no model_index.json, so it is not a diffusers folder; give one, or a checkpoint file.")
+        raise ModelError(
+            f"{folder} has no model_index.json, so it is not a diffusers folder; give one, or a checkpoint file."
+        )
     configuration = checkpoints.read_configuration(folder)
     files = sorted(path for part in ("text_encoder", "unet", "vae") for path in (folder / part).glob("*.safetensors"))
     if not files:
@@ -230,7 +242,9 @@ def configuration_for(path: Path, text_tensors: Mapping[str, Tensor]) -> Configu
     for known in (checkpoints.SD1, checkpoints.read_configuration(Path(CONFIG_FOLDER))):
         if size == (known.text["vocab_size"], known.text["hidden_size"]):
             return known
-    raise ModelError(f"{path} has a text encoder with a vocabulary of shape {size}; Stable Diffusion 1.x has (49408, 768).")
+    raise ModelError(
+        f"{path} has a text encoder with a vocabulary of shape {size}; Stable Diffusion 1.x has (49408, 768)."
+    )
 
 
 def tokenizer_for(configuration: Configuration) -> BytePairTokenizer:
@@ -239,7 +253,9 @@ def tokenizer_for(configuration: Configuration) -> BytePairTokenizer:
     tokenizer = BytePairTokenizer.clip() if where is None else BytePairTokenizer.from_folder(where)
     if len(tokenizer) != configuration.text["vocab_size"]:
         wanted = configuration.text["vocab_size"]
-        raise ModelError(f"The tokenizer in {where} has {len(tokenizer)} tokens, but the text encoder beside it has {wanted}.")
+        raise ModelError(
+            f"The tokenizer in {where} has {len(tokenizer)} tokens, but the text encoder beside it has {wanted}."
+        )
     return tokenizer
 
 
@@ -250,7 +266,9 @@ def blaming(path: Path) -> Iterator[None]:
         yield
     except (RuntimeError, OSError, ValueError, KeyError, AttributeError, TypeError) as error:
         reason = " ".join(str(error).split())[:300]
-        raise ModelError(f"{path} cannot be loaded as a Stable Diffusion 1.x model, it may be cut off or changed: {reason}") from error
+        raise ModelError(
+            f"{path} cannot be loaded as a Stable Diffusion 1.x model, it may be cut off or changed: {reason}"
+        ) from error
 
 
 def public(configuration: Mapping[str, Any]) -> dict[str, Any]:
@@ -267,7 +285,9 @@ def frozen(module: Any, device: torch.device, dtype: torch.dtype) -> Any:
 def rows_for(context: Tensor, count: int) -> Tensor:
     """`context` with `count` rows: as it is, or its only row repeated. Raises SettingsError for any other number."""
     if len(context) not in (1, count):
-        raise SettingsError(f"{len(context)} prompts do not go with {count} seeds; give one prompt, or one for each seed.")
+        raise SettingsError(
+            f"{len(context)} prompts do not go with {count} seeds; give one prompt, or one for each seed."
+        )
     return context.expand(count, -1, -1)
 
 

@@ -64,17 +64,23 @@ class ClipScorer:
         config = read_config(config_json)
         settings = config["model_cfg"]
         if "hf_model_name" in settings["text_cfg"]:
-            raise ModelError(f"{config_json} names a text tower that lies on a server; give an open_clip model that has its own.")
+            raise ModelError(
+                f"{config_json} names a text tower that lies on a server; give an open_clip model that has its own."
+            )
         custom_text = settings.pop("custom_text", False)
         try:
             model = (open_clip.CustomTextCLIP if custom_text else open_clip.CLIP)(**settings)
             preprocess = preprocessing(settings["vision_cfg"]["image_size"], config.get("preprocess_cfg", {}))
         except (TypeError, ValueError, KeyError) as error:
-            raise ModelError(f"{config_json} does not describe a model that this open_clip can build: {error}") from error
+            raise ModelError(
+                f"{config_json} does not describe a model that this open_clip can build: {error}"
+            ) from error
         load_weights(model, weights)
         merges = config_json.parent / "bpe.txt.gz"
         size = int(settings["text_cfg"].get("vocab_size", 49408))
-        tokenize = tokenizing(merges if merges.exists() else None, size, int(settings["text_cfg"].get("context_length", 77)))
+        tokenize = tokenizing(
+            merges if merges.exists() else None, size, int(settings["text_cfg"].get("context_length", 77))
+        )
         return cls(config_json.parent.name, model, preprocess, tokenize, device)
 
     @torch.no_grad()
@@ -121,7 +127,9 @@ def load_weights(model: CLIP | CustomTextCLIP, weights: Path) -> None:
     except OSError as error:
         raise ModelError(f"{weights} cannot be read: {error}") from error
     except SafetensorError as error:
-        raise ModelError(f"{weights} is cut off or not a safetensors file ({error}); download or convert it again.") from error
+        raise ModelError(
+            f"{weights} is cut off or not a safetensors file ({error}); download or convert it again."
+        ) from error
     except RuntimeError as error:
         raise ModelError(f"{weights} does not fit its configuration: {' '.join(str(error).split())[:300]}") from error
 
@@ -133,12 +141,16 @@ def preprocessing(image_size: int | Sequence[int], given: dict[str, Any]) -> Cal
 
     mean = tuple(given.get("mean", open_clip.OPENAI_DATASET_MEAN))
     std = tuple(given.get("std", open_clip.OPENAI_DATASET_STD))
-    options: dict[str, Any] = {key: given[key] for key in ("interpolation", "resize_mode", "fill_color") if key in given}
+    options: dict[str, Any] = {
+        key: given[key] for key in ("interpolation", "resize_mode", "fill_color") if key in given
+    }
     if not hasattr(transform, "PreprocessCfg"):  # before open_clip 2.24: always bicubic, the shorter or the longer side
         if options.pop("interpolation", "bicubic") != "bicubic" or options.get("resize_mode") == "squash":
             raise ValueError("this open_clip resizes bicubically and keeps the sides' ratio; a newer one is needed")
         options["resize_longest_max"] = options.pop("resize_mode", "shortest") == "longest"
-    made: Callable[[Image.Image], Tensor] = transform.image_transform(image_size, is_train=False, mean=mean, std=std, **options)
+    made: Callable[[Image.Image], Tensor] = transform.image_transform(
+        image_size, is_train=False, mean=mean, std=std, **options
+    )
     return made
 
 

@@ -1,8 +1,8 @@
 """A prompt cut into chunks of 77 positions, the way AUTOMATIC1111 does it, with new words kept as what they are.
 
 A chunk is the start token, up to 75 pieces, the end token, and padding. A piece is a token of the vocabulary or one
-vector of a new word. Text longer than 75 goes on in the next chunk; a comma among the last 20 pieces is the preferred place
-to cut. A new word is never cut in two, unless it alone has more than 75 vectors.
+vector of a new word. Text longer than 75 goes on in the next chunk; a comma among the last 20 pieces is the preferred
+place to cut. A new word is never cut in two, unless it alone has more than 75 vectors.
 """
 
 from __future__ import annotations
@@ -65,20 +65,22 @@ def chunk_prompt(prompt: str, tokenizer: Tokenizer, words: Mapping[str, int]) ->
 
 
 def unbroken_runs(prompt: str, tokenizer: Tokenizer, words: Mapping[str, int]) -> Iterator[list[Piece]]:
-    """The pieces of `prompt` in order, those that must stay together in one list: one token, or all vectors of a word."""
+    """The pieces of `prompt` in order; what must stay together is one list: a token, or all vectors of a word."""
     names = sorted(words, key=len, reverse=True)
     rest = 0
     for match in word_pattern(names).finditer(prompt) if names else ():
-        yield from ([token] for token in tokenizer.tokenize(prompt[rest : match.start()]))
+        for token in tokenizer.tokenize(prompt[rest : match.start()]):
+            yield [token]
         assert match.lastindex is not None
         name = names[match.lastindex - 1]
         yield [(name, index) for index in range(words[name])]
         rest = match.end()
-    yield from ([token] for token in tokenizer.tokenize(prompt[rest:]))
+    for token in tokenizer.tokenize(prompt[rest:]):
+        yield [token]
 
 
 def word_pattern(names: list[str]) -> re.Pattern[str]:
-    """Matches any of `names` as a whole word, one group for each: no letter, digit or underscore goes on at either side."""
+    """Matches any of `names` as a whole word, one group for each: no letter, digit or underscore goes on beside it."""
     bounded = []
     for name in names:
         before = r"(?<!\w)" if re.match(r"\w", name) else ""

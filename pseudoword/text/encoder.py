@@ -1,4 +1,4 @@
-"""transformers' CLIP text model as a `pseudoword.diffusion.TextEncoder`: vectors in, hidden states of a chosen layer out."""
+"""transformers' CLIP text model as a `pseudoword.diffusion.TextEncoder`: vectors in, hidden states of a layer out."""
 
 from __future__ import annotations
 
@@ -19,8 +19,8 @@ if TYPE_CHECKING:
 class ClipTextEncoder:
     """One CLIP text tower of transformers (4.30 to 5.x); implements `pseudoword.diffusion.TextEncoder`.
 
-    Its weights are frozen. `autocast` is the precision of matrix products; the vectors, their sum with the positions and
-    the layer norms stay in the precision of the weights.
+    Its weights are frozen. `autocast` is the precision of matrix products; the vectors, their sum with the positions
+    and the layer norms stay in the precision of the weights.
     """
 
     def __init__(
@@ -29,7 +29,8 @@ class ClipTextEncoder:
         self.name = name
         self.tokenizer = tokenizer
         self.layer_count: int = model.config.num_hidden_layers
-        self._model = model.eval().requires_grad_(False)
+        self._model: Any = model  # its own annotations differ between the versions of transformers
+        self._model.eval().requires_grad_(False)
         self._parts: Any = getattr(model, "text_model", model)  # transformers 4 nests them one level deeper than 5
         self._autocast = autocast
 
@@ -40,14 +41,16 @@ class ClipTextEncoder:
         return vectors
 
     def encode(self, token_ids: Tensor, input_vectors: Tensor, clip_skip: int = 1) -> Tensor:
-        """Hidden states (B, 77, D) of `input_vectors` (B, 77, D), which stand in for the vectors of `token_ids` (B, 77).
+        """Hidden states (B, 77, D) of `input_vectors` (B, 77, D), which stand in for those of `token_ids` (B, 77).
 
         `clip_skip` 1 is the last layer, 2 the one before, …; the final layer norm is applied to any of them, as in
-        A1111. Gradients flow to `input_vectors` where they are wanted. Raises SettingsError for a layer that is not there.
+        A1111. Gradients flow to `input_vectors` where they are wanted. Raises SettingsError for a layer that is not
+        there.
         """
         if not 1 <= clip_skip <= self.layer_count:
             raise SettingsError(
-                f"CLIP skip {clip_skip} asks for a layer that {self.name} does not have; choose 1 to {self.layer_count}."
+                f"CLIP skip {clip_skip} asks for a layer that {self.name} does not have; "
+                f"choose 1 to {self.layer_count}."
             )
         vocabulary = self.vocabulary
         token_ids = token_ids.to(vocabulary.device)

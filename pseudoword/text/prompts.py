@@ -19,14 +19,17 @@ def encode_prompts(
     words: Mapping[str, Mapping[str, Tensor]],
     clip_skip: int = 1,
 ) -> Conditioning:
-    """Conditioning of `prompts`, context (len(prompts), 77·chunks, D); `words` gives each new word's vectors (n, D) by encoder.
+    """Conditioning of `prompts`, with context (len(prompts), 77·chunks, D).
 
+    `words` gives each new word's vectors (n, D) by the encoder's name; the word stands in a prompt in any case.
     Prompts of fewer chunks than the longest are filled up with the empty chunk. Chunks that are equal are encoded once.
     Gradients flow to the vectors of `words` where they require them. Raises ModelError for vectors that do not fit
     the model, SettingsError for a `clip_skip` without a layer.
     """
     if len(model.text_encoders) != 1:
-        raise ModelError(f"{model.title} has {len(model.text_encoders)} text encoders; only models with one are supported yet.")
+        raise ModelError(
+            f"{model.title} has {len(model.text_encoders)} text encoders; only models with one are supported yet."
+        )
     encoder = model.text_encoders[0]
     vectors = {word: vectors_for(encoder, word, by_encoder) for word, by_encoder in words.items()}
     counts = {word: len(rows) for word, rows in vectors.items()}
@@ -46,7 +49,10 @@ def vectors_for(encoder: TextEncoder, word: str, by_encoder: Mapping[str, Tensor
     width = encoder.vocabulary.shape[1]
     if encoder.name not in by_encoder:
         found = ", ".join(by_encoder) or "none"
-        raise ModelError(f"The word {word!r} has vectors for {found}, but this model needs {encoder.name}; load a model it was made for.")
+        raise ModelError(
+            f"The word {word!r} has vectors for {found}, but this model needs {encoder.name}; "
+            f"load a model it was made for."
+        )
     vectors = by_encoder[encoder.name]
     if vectors.ndim != 2 or vectors.shape[1] != width or not len(vectors):
         raise ModelError(
@@ -56,14 +62,18 @@ def vectors_for(encoder: TextEncoder, word: str, by_encoder: Mapping[str, Tensor
     return vectors
 
 
-def encode_chunks(encoder: TextEncoder, chunks: Sequence[Chunk], vectors: Mapping[str, Tensor], clip_skip: int) -> Tensor:
+def encode_chunks(
+    encoder: TextEncoder, chunks: Sequence[Chunk], vectors: Mapping[str, Tensor], clip_skip: int
+) -> Tensor:
     """Hidden states (len(chunks), 77, D), with `vectors` of new words in their places."""
     vocabulary = encoder.vocabulary
     token_ids = torch.tensor([chunk.token_ids for chunk in chunks], device=vocabulary.device)  # (C, 77)
     inputs = vocabulary[token_ids].float()  # (C, 77, D)
     starts = dict(zip(vectors, accumulate((len(rows) for rows in vectors.values()), initial=0), strict=False))
     places = [
-        (row, position, starts[word] + index) for row, chunk in enumerate(chunks) for position, word, index in chunk.word_vectors
+        (row, position, starts[word] + index)
+        for row, chunk in enumerate(chunks)
+        for position, word, index in chunk.word_vectors
     ]
     if places:
         table = torch.cat([rows.to(inputs) for rows in vectors.values()])  # (all vectors of all words, D)

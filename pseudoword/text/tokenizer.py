@@ -63,7 +63,13 @@ class BytePairTokenizer:
     def from_merges(cls, merges: Sequence[tuple[str, str]]) -> BytePairTokenizer:
         """The tokenizer that `merges` determine, with 512 + len(merges) + 2 tokens."""
         letters = list(byte_letters().values())
-        texts = [*letters, *(letter + WORD_END for letter in letters), *(left + right for left, right in merges), START, END]
+        texts = [
+            *letters,
+            *(letter + WORD_END for letter in letters),
+            *(left + right for left, right in merges),
+            START,
+            END,
+        ]
         return cls({text: token_id for token_id, text in enumerate(texts)}, merges)
 
     @classmethod
@@ -74,15 +80,16 @@ class BytePairTokenizer:
         """
         package = find_spec("open_clip")
         if package is None or package.origin is None:
-            raise MissingExtra("open_clip_torch", "studio")
+            raise MissingExtra("open_clip_torch", "standalone")
         merges = read_merges(Path(package.origin).parent / "bpe_simple_vocab_16e6.txt.gz")
         return cls.from_merges(merges[: vocabulary_size - 512 - 2])
 
     @classmethod
     def from_folder(cls, folder: Path) -> BytePairTokenizer:
-        """The tokenizer in a folder as transformers and diffusers write it: `vocab.json` and `merges.txt`, or `tokenizer.json`.
+        """The tokenizer in a folder as transformers and diffusers write it.
 
-        Raises ModelError where a file is missing, broken, or the two do not belong together.
+        Reads `vocab.json` and `merges.txt`, or `tokenizer.json`. Raises ModelError where a file is missing, broken, or
+        the two do not belong together.
         """
         merges: list[tuple[str, str]]
         if (folder / "vocab.json").exists() or not (folder / "tokenizer.json").exists():
@@ -101,7 +108,10 @@ class BytePairTokenizer:
             raise ModelError(f"{source} has no {START} and {END}; it is not the vocabulary of a CLIP tokenizer.")
         lost = next((token for merge in merges for token in (*merge, "".join(merge)) if token not in vocabulary), None)
         if lost is not None:
-            raise ModelError(f"The merges in {folder} use {lost!r}, which its vocabulary does not have; the files do not belong together.")
+            raise ModelError(
+                f"The merges in {folder} use {lost!r}, which its vocabulary does not have; "
+                f"the files do not belong together."
+            )
         return cls(vocabulary, merges)
 
     def __len__(self) -> int:
@@ -114,7 +124,7 @@ class BytePairTokenizer:
         return ids
 
     def token_text(self, token_id: int) -> str:
-        """The piece of text that a token stands for, `</w>` kept where it ends a word; `�` for a part of a character."""
+        """The text that a token stands for, `</w>` kept where it ends a word; `�` for a part of a character."""
         text = self._texts[token_id]
         if token_id in (self.start_id, self.end_id):
             return text

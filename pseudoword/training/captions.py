@@ -59,7 +59,7 @@ BUILT_IN_TEMPLATES = {
 
 
 def prompts_for(settings: TrainSettings, name: str, filewords: str, generator: torch.Generator) -> str:
-    """One training prompt for a picture: a template that `generator` chooses, with the word `name` and `filewords` put in.
+    """One training prompt for a picture: a template that `generator` chooses, with `name` and `filewords` put in.
 
     The tags of `filewords`, which commas part, are left out and shuffled as `settings` say, by the same generator.
     Raises DatasetError for a template file that cannot be used.
@@ -82,7 +82,9 @@ def fill(template: str, name: str, caption: str) -> str:
     if caption:
         text = template.replace(FILEWORDS, caption)
     else:
-        text = re.sub(rf"\s*,\s*{re.escape(FILEWORDS)}|{re.escape(FILEWORDS)}\s*,\s*|{re.escape(FILEWORDS)}", "", template)
+        text = re.sub(
+            rf"\s*,\s*{re.escape(FILEWORDS)}|{re.escape(FILEWORDS)}\s*,\s*|{re.escape(FILEWORDS)}", "", template
+        )
     return " ".join(text.replace(NAME, name).split())
 
 
@@ -98,7 +100,8 @@ def load_templates(choice: str) -> Sequence[str]:
         changed = path.stat().st_mtime_ns
     except OSError as problem:
         raise DatasetError(
-            f"The template file {choice!r} cannot be read ({problem.strerror}); give the path of a text file, 'object' or 'style'."
+            f"The template file {choice!r} cannot be read ({problem.strerror}); "
+            "give the path of a text file, 'object' or 'style'."
         ) from problem
     return _templates_of_file(path, changed)
 
@@ -112,12 +115,14 @@ def _templates_of_file(path: Path, changed: int) -> tuple[str, ...]:
             continue
         if NAME not in line:
             raise DatasetError(
-                f"Line {number} of the template file {path.name} is {line.strip()[:60]!r}, but every template needs {NAME} "
-                f"where the new word goes; write for example 'a photo of {NAME}, {FILEWORDS}'."
+                f"Line {number} of the template file {path.name} is {line.strip()[:60]!r}, but every template "
+                f"needs {NAME} where the new word goes; write for example 'a photo of {NAME}, {FILEWORDS}'."
             )
         lines.append(line.strip())
     if not lines:
-        raise DatasetError(f"The template file {path.name} is empty; write one template a line such as 'a photo of {NAME}'.")
+        raise DatasetError(
+            f"The template file {path.name} is empty; write one template a line such as 'a photo of {NAME}'."
+        )
     return tuple(lines)
 
 
@@ -139,14 +144,18 @@ def words_of_file_name(stem: str) -> str:
 
 
 def read_text(path: Path) -> str:
-    """The text of a small UTF-8 file, or UTF-16 with its mark as Windows' editor writes it. Raises DatasetError otherwise."""
+    """The text of a small file in UTF-8, or in UTF-16 with its mark. Raises DatasetError for anything else."""
     try:
         with path.open("rb") as file:
             data = file.read(MAX_TEXT_BYTES + 1)
     except OSError as problem:
-        raise DatasetError(f"{path.name} cannot be read ({problem.strerror}); check that it is a text file you may read.") from problem
+        raise DatasetError(
+            f"{path.name} cannot be read ({problem.strerror}); check that it is a text file you may read."
+        ) from problem
     if len(data) > MAX_TEXT_BYTES:
-        raise DatasetError(f"{path.name} is longer than {MAX_TEXT_BYTES // 1024} KiB, too long for captions or templates; shorten it.")
+        raise DatasetError(
+            f"{path.name} is longer than {MAX_TEXT_BYTES // 1024} KiB, too long for captions or templates; shorten it."
+        )
     try:
         text = data.decode("utf-16" if data[:2] in (b"\xff\xfe", b"\xfe\xff") else "utf-8-sig")
     except UnicodeDecodeError as problem:

@@ -10,19 +10,21 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-import torch
 from safetensors import SafetensorError, safe_open
 from safetensors.torch import save
 from torch import Tensor
 
-from ..errors import TrainingError
+from ..diffusion import DiffusionModel
+from ..errors import DatasetError, TrainingError
+from .dataset import Picture, PictureSet
 from .precision import LossScale
 from .progress import Progress
 from .run_folder import write_whole
+from .settings import TrainSettings
 
 FORMAT = "pseudoword checkpoint 1"
 
-# Settings that may change between two sessions of a run: they decide when to look and when to stop, not what is learned.
+# Settings that may change between two sessions of a run: they decide when to look and to stop, not what is learned.
 CHANGEABLE = frozenset({"steps", "save_every", "preview_every", "preview_prompt", "early_stop", "patience"})
 
 
@@ -46,12 +48,10 @@ class RunIdentity:
                 f"the model was {self.model_title} ({self.model_sha256[:10]}) "
                 f"and is {other.model_title} ({other.model_sha256[:10]})"
             )
-        fixed = set(self.settings) | set(other.settings)
-        if self.settings.get("decay") == other.settings.get("decay") == "none":
-            fixed -= CHANGEABLE
-        else:
-            fixed -= CHANGEABLE - {"steps"}
-        for name in sorted(fixed):
+        changeable = set(CHANGEABLE)
+        if self.settings.get("decay") != "none":
+            changeable.remove("steps")  # a decay ends with the run, so its length decides every rate on the way
+        for name in sorted((self.settings.keys() | other.settings.keys()) - changeable):
             before, now = self.settings.get(name), other.settings.get(name)
             if before != now:
                 found.append(f"the setting {name} was {before!r} and is {now!r}")
@@ -69,10 +69,21 @@ class RunIdentity:
         return found
 
 
-def picture_hash(path: Path, caption: str) -> str:
-    """SHA-256 of a picture's file and its caption, hex."""
-    digest = hashlib.sha256(caption.encode())
-    digest.update(b"\0" + path.read_bytes())
+def identify(model: DiffusionModel, settings: TrainSettings, pictures: PictureSet) -> RunIdentity:
+    """The identity of a run that begins now. Raises DatasetError for a picture that can no longer be read."""
+    hashes = tuple((picture.path.name, picture_hash(picture)) for picture in pictures.pictures)
+    return RunIdentity(model.title, model.sha256, settings.to_dict(), hashes)
+
+
+def picture_hash(picture: Picture) -> str:
+    """SHA-256 of a picture's caption and file, hex. Raises DatasetError for one that can no longer be read."""
+    digest = hashlib.sha256(picture.filewords.encode())
+    try:
+        digest.update(b"\0" + picture.path.read_bytes())
+    except OSError as error:
+        raise DatasetError(
+            f"{picture.path.name} can no longer be read ({error.strerror}); put it back, or start again."
+        ) from error
     return digest.hexdigest()
 
 
@@ -80,8 +91,9 @@ def picture_hash(path: Path, caption: str) -> str:
 class RunState:
     """Everything about a run that changes from step to step, apart from `LearnedWord.state()`.
 
-    `rate_factor` is what setbacks left of the learning rate; `micro_batch` the pictures that go through the UNet at once;
-    `validated_at` and `previewed_at` the last steps at which that was done (-1: never); `seconds` the time trained.
+    `rate_factor` is what setbacks left of the learning rate; `micro_batch` how many pictures go through the UNet at once;
+    `validated_at` and `previewed_at` the last steps at which that was done (-1: never); `seconds` the time trained;
+    `records` how many the history held at the last checkpoint.
     """
 
     micro_batch: int
@@ -94,6 +106,7 @@ class RunState:
     validated_at: int = -1
     previewed_at: int = -1
     seconds: float = 0.0
+    records: int = 0
 
     def copy(self) -> RunState:
         """An independent copy."""
@@ -118,7 +131,6 @@ def save_checkpoint(checkpoint: Checkpoint, path: Path) -> None:
         "identity": dataclasses.asdict(checkpoint.identity),
         "state": dataclasses.asdict(checkpoint.state),
         "start_words": checkpoint.start_words,
-        "torch": torch.__version__,
     }
     tensors = dict(checkpoint.word)
     for group in ("start", "best"):
@@ -154,6 +166,20 @@ def load_checkpoint(path: Path) -> Checkpoint:
             f"{path} is not a checkpoint that this version can read ({error}); "
             "start anew in an empty folder, or put back the file that was there."
         ) from error
+
+
+def load_fitting(path: Path, identity: RunIdentity) -> Checkpoint | None:
+    """The checkpoint at `path` if there is one. Raises TrainingError where it belongs to a run of something else."""
+    if not path.exists():
+        return None
+    checkpoint = load_checkpoint(path)
+    differences = checkpoint.identity.differences(identity)
+    if differences:
+        raise TrainingError(
+            f"The run in {path.parent} cannot go on, because {'; '.join(differences)}. "
+            "Restore what it was, or train into another folder."
+        )
+    return checkpoint
 
 
 def _group(tensors: Mapping[str, Tensor], group: str) -> dict[str, Tensor]:

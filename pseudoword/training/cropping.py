@@ -51,7 +51,7 @@ def bucket_shapes(size: int, latent_factor: int) -> tuple[tuple[int, int], ...]:
 
 
 def shape_for(width: int, height: int, size: int, latent_factor: int, *, buckets: bool) -> tuple[int, int]:
-    """The shape (width, height) in which a picture of `width` × `height` is trained: the bucket of the nearest aspect ratio."""
+    """The shape (width, height) in which a picture of `width` × `height` is trained: the bucket of nearest ratio."""
     if not buckets:
         return (size, size)
 
@@ -73,7 +73,9 @@ def windows(width: int, height: int, shape: tuple[int, int], settings: TrainSett
     left, top = (width - across) / 2, (height - down) / 2
     parts = [Window(left, top, left + across, top + down)]
     if settings.crop == "random":
-        draws = torch.rand(RANDOM_CROPS - 1, 3, generator=step_generator(settings.seed, index, "crop"), dtype=torch.float64)
+        draws = torch.rand(
+            RANDOM_CROPS - 1, 3, generator=step_generator(settings.seed, index, "crop"), dtype=torch.float64
+        )
         for zoom, x, y in draws.tolist():
             part = SMALLEST_CROP + (1 - SMALLEST_CROP) * zoom
             left, top = x * (width - part * across), y * (height - part * down)
@@ -108,7 +110,12 @@ def _scaled(
 ) -> Image.Image:
     """`window` of `image` scaled to `shape`, with `border` beyond the picture's edges."""
     width, height = image.size
-    left, top, right, bottom = max(window.left, 0), max(window.top, 0), min(window.right, width), min(window.bottom, height)
+    left, top, right, bottom = (
+        max(window.left, 0),
+        max(window.top, 0),
+        min(window.right, width),
+        min(window.bottom, height),
+    )
     per_x, per_y = shape[0] / (window.right - window.left), shape[1] / (window.bottom - window.top)
     # Where the picture lies in the shape, in whole pixels; all of it unless the window reaches over an edge.
     x0, y0 = round((left - window.left) * per_x), round((top - window.top) * per_y)

@@ -20,7 +20,7 @@ def curve_picture(records: Sequence[Mapping[str, Any]], title: str = "") -> byte
     try:
         from matplotlib.figure import Figure
     except ImportError as error:
-        raise MissingExtra("matplotlib", "studio") from error
+        raise MissingExtra("matplotlib", "standalone") from error
     previews = [record for record in records if record["event"] == "preview" and record["likeness"] is not None]
     # A Figure of its own, without pyplot: no window system, no state shared between threads.
     figure = Figure(figsize=(8, 6 if previews else 4), dpi=100, layout="constrained")
@@ -40,9 +40,11 @@ def _draw_losses(axes: Any, records: Sequence[Mapping[str, Any]]) -> None:
     validations = [record for record in records if record["event"] == "validated"]
     if steps:
         smooth = smoothed([record["loss"] for record in steps], SMOOTHED_OVER)
-        axes.plot([record["step"] for record in steps], smooth, color="0.7", label=f"training loss, mean of {SMOOTHED_OVER}")
+        label = f"training loss, mean of {SMOOTHED_OVER}"
+        axes.plot([record["step"] for record in steps], smooth, color="0.7", label=label)
     if validations:
-        axes.plot([v["step"] for v in validations], [v["loss"] for v in validations], color="C0", marker=".", label="validation loss")
+        losses = [record["loss"] for record in validations]
+        axes.plot([record["step"] for record in validations], losses, color="C0", marker=".", label="validation loss")
         best = min(validations, key=lambda record: record["loss"])
         axes.axvline(best["step"], color="C2", linestyle=":", label=f"best step {best['step']}")
     axes.set_ylabel("loss")

@@ -111,18 +111,29 @@ def find_pictures(
 
 def _candidates(source: Path) -> Iterator[Path]:
     """The files at `source` that should be pictures: what was named itself, or in a folder what is called like one."""
-    source = source.expanduser()
-    if not source.exists():
+    try:
+        source = source.expanduser()
+        exists = source.exists()
+    except (OSError, RuntimeError, ValueError) as problem:  # a name too long, a `~nobody`, a null character
+        reason = getattr(problem, "strerror", None) or problem
+        raise DatasetError(
+            f"{str(source)!r} cannot be looked at ({reason}); give a folder of pictures or picture files."
+        ) from problem
+    if not exists:
         raise DatasetError(f"{str(source)!r} does not exist; give a folder of pictures or picture files.")
     if not source.is_dir():
         if not source.is_file():
-            raise DatasetError(f"{str(source)!r} is neither a file nor a folder; give a folder of pictures or picture files.")
+            raise DatasetError(
+                f"{str(source)!r} is neither a file nor a folder; give a folder of pictures or picture files."
+            )
         yield source
         return
     try:
         entries = sorted(source.iterdir(), key=lambda path: (path.name.casefold(), path.name))
     except OSError as problem:
-        raise DatasetError(f"The folder {str(source)!r} cannot be read ({problem.strerror}); check that you may.") from problem
+        raise DatasetError(
+            f"The folder {str(source)!r} cannot be read ({problem.strerror}); check that you may."
+        ) from problem
     files = [path for path in entries if not path.name.startswith(".") and path.is_file()]
     found = [path for path in files if path.suffix.lower() in SUFFIXES | FOREIGN_SUFFIXES]
     if not found:
@@ -137,12 +148,16 @@ def _no_pictures(source: Path, files: Sequence[Path], entries: Sequence[Path]) -
     has = [f"{len(files)} other files"] if files else []
     if folders:
         has.append(f"the sub-folder {folders[0]!r}" if len(folders) == 1 else f"{len(folders)} sub-folders")
-    remedy = f"give {str(source / folders[0])!r} if they are in there" if folders else "give PNG, JPEG, WEBP, BMP, GIF or TIFF files"
+    remedy = (
+        f"give {str(source / folders[0])!r} if they are in there"
+        if folders
+        else "give PNG, JPEG, WEBP, BMP, GIF or TIFF files"
+    )
     return f"The folder {str(source)!r} holds no picture, only {' and '.join(has)}; {remedy}."
 
 
 def _looked_at(path: Path, settings: TrainSettings, seen: dict[bytes, Path]) -> Picture:
-    """The picture at `path`, noted in `seen` by its pixels. Raises DatasetError with the reason if it cannot be used."""
+    """The picture at `path`, noted in `seen` by its pixels. Raises DatasetError with the reason it is unusable."""
     if path.suffix.lower() in FOREIGN_SUFFIXES:
         raise DatasetError(f"{path.suffix} files are not read; save it as PNG or JPEG")
     decoded = decode_picture(path)
@@ -171,4 +186,7 @@ def _nothing_usable(skipped: Sequence[Skipped]) -> DatasetError:
         return DatasetError("No picture was given; give a folder of pictures or picture files.")
     reasons = [f"{skip.path.name}: {skip.reason}" for skip in skipped[:REASONS_SHOWN]]
     more = f"; and {len(skipped) - REASONS_SHOWN} more" if len(skipped) > REASONS_SHOWN else ""
-    return DatasetError(f"None of the {len(skipped)} pictures can be used. {'; '.join(reasons)}{more}.")
+    none = (
+        "The only picture cannot be used" if len(skipped) == 1 else f"None of the {len(skipped)} pictures can be used"
+    )
+    return DatasetError(f"{none}: {'; '.join(reasons)}{more}.")

@@ -16,14 +16,16 @@ from ..errors import DatasetError
 # Named, because Pillow would otherwise try all it knows, and one of them (EPS) starts a program.
 FORMATS = ("PNG", "JPEG", "WEBP", "BMP", "GIF", "TIFF")
 SUFFIXES = frozenset({".png", ".jpg", ".jpeg", ".jpe", ".jfif", ".webp", ".bmp", ".gif", ".tif", ".tiff"})
-FOREIGN_SUFFIXES = frozenset({".heic", ".heif", ".avif", ".jxl", ".jp2", ".psd", ".svg", ".raw", ".dng", ".cr2", ".nef", ".arw"})
+FOREIGN_SUFFIXES = frozenset(
+    {".heic", ".heif", ".avif", ".jxl", ".jp2", ".psd", ".svg", ".raw", ".dng", ".cr2", ".nef", ".arw"}
+)
 MAX_PIXELS = 64_000_000  # 256 MB as RGBA; cameras make up to 50 million
 GRAY = (128, 128, 128)  # half way, so that cut-outs that are dark or bright keep their edges
 
 
 @dataclass(frozen=True)
 class Decoded:
-    """A picture's colours `rgb` (mode RGB), and its opacity `alpha` (mode L, same size), or None where all is opaque."""
+    """A picture's colours `rgb` (mode RGB), and its opacity `alpha` (mode L, same size), None where all is opaque."""
 
     rgb: Image.Image
     alpha: Image.Image | None
@@ -40,7 +42,8 @@ def decode_picture(path: Path) -> Decoded:
             width, height = file.size
             if width * height > MAX_PIXELS:
                 raise DatasetError(
-                    f"it claims {width} × {height} pixels, and at most {MAX_PIXELS // 1_000_000} million are read; make it smaller"
+                    f"it claims {width} × {height} pixels, and at most {MAX_PIXELS // 1_000_000} million are "
+                    "read; make it smaller"
                 )
             file.load()
             return _split(_upright(file))
@@ -49,7 +52,9 @@ def decode_picture(path: Path) -> Decoded:
     except UnidentifiedImageError as problem:
         raise DatasetError(f"it is no picture in the formats {', '.join(FORMATS)}; save it as one of them") from problem
     except Image.DecompressionBombError as problem:
-        raise DatasetError(f"it claims more than {MAX_PIXELS // 1_000_000} million pixels; make it smaller") from problem
+        raise DatasetError(
+            f"it claims more than {MAX_PIXELS // 1_000_000} million pixels; make it smaller"
+        ) from problem
     except MemoryError as problem:
         raise DatasetError("there is too little memory to decode it; make it smaller") from problem
     except OSError as problem:
@@ -79,7 +84,7 @@ def on_gray(decoded: Decoded) -> Image.Image:
 
 @contextmanager
 def _strict_decoding() -> Iterator[None]:
-    """Pillow without warnings, which would be about one file that we name ourselves, and without mercy for cut-off files."""
+    """Pillow without warnings, since we name bad files ourselves, and without mercy for cut-off files."""
     tolerant = ImageFile.LOAD_TRUNCATED_IMAGES  # others in this process may have set it
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
@@ -110,7 +115,7 @@ def _split(image: Image.Image) -> Decoded:
 
 
 def _from_deep_gray(image: Image.Image) -> Image.Image:
-    """An RGB picture of 16-bit, 32-bit or floating-point gray, whose numbers Pillow would cut off instead of scaling."""
+    """An RGB picture of 16-bit, 32-bit or floating-point gray, which Pillow would cut off instead of scaling."""
     values = np.asarray(image, dtype=np.float64)
     if not np.isfinite(values).all():
         raise DatasetError("it holds numbers that are no brightness (NaN or infinity); save it again")

@@ -68,7 +68,7 @@ class Warned:
 
 @dataclass(frozen=True)
 class Finished:
-    """The run is over. `figures` holds numbers by name: losses, likeness and editability at start, best and last."""
+    """The run is over. `figures` holds numbers by name: seconds trained; losses, likeness and editability at start, best, last."""
 
     reason: FinishReason
     step: int

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 from collections.abc import Iterator
+from itertools import islice
 from pathlib import Path
 from typing import Any
 
@@ -14,8 +15,8 @@ from .run_folder import reporting_failed_writes, write_whole
 class History:
     """Records of a run in `path`; each is a dictionary with "event" and "step" (see `events.to_record`).
 
-    Records are held back until `flush`, which is called before a checkpoint is written: so a checkpoint never knows of a
-    step that the history lacks, and `drop_after` removes what the history knows beyond it.
+    Records are held back until `flush`, which is called before a checkpoint is written: so a checkpoint, which says how
+    many records there were, never counts one that the file lacks, and `restore` removes those beyond it.
     """
 
     def __init__(self, path: Path) -> None:
@@ -38,7 +39,7 @@ class History:
                 file.write(lines.encode())
                 file.flush()
                 os.fsync(file.fileno())
-            except OSError:
+            except BaseException:  # Ctrl-C, too: what is half written would be written again
                 os.truncate(self._path, size)
                 raise
         self._written = len(self.records)
@@ -51,10 +52,9 @@ class History:
             write_whole(self._path, "".join(json.dumps(record) + "\n" for record in on_disk).encode())
         self.records, self._written = kept, len(on_disk)
 
-    def restore(self, step: int) -> None:
-        """Take over the records in the file up to `step`; later ones, and what is not a record, leave the file."""
-        found = list(read_history(self._path))
-        self.records = [record for record in found if record["step"] <= step]
+    def restore(self, count: int) -> None:
+        """Take over the first `count` records of the file; what follows them, whole or not, leaves the file."""
+        self.records = list(islice(read_history(self._path), count))
         self._written = len(self.records)
         if self._path.exists():
             write_whole(self._path, "".join(json.dumps(record) + "\n" for record in self.records).encode())

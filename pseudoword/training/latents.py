@@ -94,7 +94,9 @@ class LatentDataset:
             return 0, step
         cycle, place = divmod(step, len(self))
         starts = torch.rand(len(self._buckets), generator=step_generator(seed, cycle, "buckets"), dtype=torch.float64)
-        times = torch.cat([(torch.arange(len(b)) + start) / len(b) for b, start in zip(self._buckets, starts, strict=True)])
+        times = torch.cat(
+            [(torch.arange(len(b)) + start) / len(b) for b, start in zip(self._buckets, starts, strict=True)]
+        )
         owners = torch.cat([torch.full((len(b),), number) for number, b in enumerate(self._buckets)])
         turns = owners[times.argsort(stable=True)]
         bucket = int(turns[place])

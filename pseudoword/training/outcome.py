@@ -1,9 +1,9 @@
-"""What a run leaves behind: the word as an embedding, and pictures that show how it went."""
+"""What a run leaves behind: the word as an embedding that says how it was made, and the figures of the run."""
 
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timezone
 from typing import Any
@@ -56,9 +56,10 @@ def make_embedding(
     return Embedding(settings.name, dict(vectors), metadata)
 
 
-def figures(records: list[dict[str, Any]], best_step: int, last_step: int) -> dict[str, float]:
-    """Numbers by name: validation loss, likeness and editability at the start, the best and the last step, where known."""
-    found: dict[str, float] = {}
+def figures(records: Sequence[Mapping[str, Any]], best_step: int, last_step: int, seconds: float) -> dict[str, float]:
+    """Numbers by name: the time trained, and validation loss, likeness and editability at the start, the best and the last
+    step, where known."""
+    found: dict[str, float] = {"seconds": seconds}
     for when, step in (("start", 0), ("best", best_step), ("last", last_step)):
         for record in records:
             if record["step"] != step:

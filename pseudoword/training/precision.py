@@ -3,29 +3,52 @@
 from __future__ import annotations
 
 import contextlib
+import warnings
 from dataclasses import dataclass
 from typing import ContextManager, Literal
 
 import torch
 
+from ..errors import SettingsError
+
 Precision = Literal["fp32", "bf16", "fp16"]
+_PRECISIONS: dict[str, Precision] = {"fp32": "fp32", "bf16": "bf16", "fp16": "fp16"}
+_DTYPES = {"fp32": torch.float32, "bf16": torch.bfloat16, "fp16": torch.float16}
 
 
 def choose_precision(wanted: str, device: torch.device) -> Precision:
-    """What "auto" means on `device`: bf16 on GPUs made for it, fp16 on older ones, fp32 elsewhere; else `wanted`."""
-    if wanted in ("fp32", "bf16", "fp16"):
-        return wanted  # type: ignore[return-value]
-    if device.type != "cuda":
-        return "fp32"
-    major, _ = torch.cuda.get_device_capability(device)
-    return "bf16" if major >= 8 else "fp16"
+    """What "auto" means on `device`: bf16 on GPUs made for it, fp16 on older ones, fp32 elsewhere; else `wanted`.
+
+    Raises SettingsError for a format that this torch cannot compute in on `device`.
+    """
+    if wanted == "auto":
+        if device.type != "cuda":
+            return "fp32"
+        return "bf16" if torch.cuda.get_device_capability(device)[0] >= 8 else "fp16"
+    precision = _PRECISIONS[wanted]
+    if precision != "fp32" and not _computes_in(_DTYPES[precision], device):
+        raise SettingsError(
+            f"precision is {wanted}, which torch {torch.__version__} cannot compute in on this device ({device.type}); choose auto."
+        )
+    return precision
+
+
+def _computes_in(dtype: torch.dtype, device: torch.device) -> bool:
+    """Whether autocast does what it is asked to: some versions of torch only warn, and go on in float32."""
+    probe = torch.ones(2, 2, device=device)
+    try:
+        with warnings.catch_warnings(), torch.autocast(device.type, dtype=dtype):
+            warnings.simplefilter("ignore")
+            return (probe @ probe).dtype == dtype
+    except RuntimeError:
+        return False
 
 
 def autocast(precision: Precision, device: torch.device) -> ContextManager[None]:
     """The torch context in which models are called under `precision`."""
     if precision == "fp32":
         return contextlib.nullcontext()
-    return torch.autocast(device.type, dtype=torch.bfloat16 if precision == "bf16" else torch.float16)
+    return torch.autocast(device.type, dtype=_DTYPES[precision])
 
 
 @dataclass

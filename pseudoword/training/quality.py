@@ -23,18 +23,24 @@ if TYPE_CHECKING:
 
 PREVIEW_PICTURES = 4
 
-EDITS = (
+OBJECT_EDITS = (
     ("a photo of [name] on a red background", "a photo on a red background"),
     ("a photo of [name] on a blue background", "a photo on a blue background"),
     ("a photo of [name] in the snow", "a photo in the snow"),
     ("an oil painting of [name]", "an oil painting"),
+)
+STYLE_EDITS = (
+    ("a picture of a cat in the style of [name]", "a picture of a cat"),
+    ("a picture of a car in the style of [name]", "a picture of a car"),
+    ("a picture of a house in the style of [name]", "a picture of a house"),
+    ("a picture of a tree in the style of [name]", "a picture of a tree"),
 )
 """Prompts that ask something of the word, and what is left of them without it, which the pictures are compared with."""
 
 
 @dataclass(frozen=True)
 class Preview:
-    """Pictures for the preview prompt and for each of `EDITS`; the figures are cosines, None where there is no scorer."""
+    """Pictures for the preview prompt and for each of the edits; the figures are cosines, None where there is no scorer."""
 
     pictures: list[Image.Image]
     edits: list[Image.Image]
@@ -56,12 +62,13 @@ class Judge:
         self._model = model
         self._prompts = prompts
         self._preview_prompt = settings.preview_prompt.replace("[name]", settings.name)
-        self._edit_prompts = [prompt.replace("[name]", settings.name) for prompt, _ in EDITS]
+        edits = STYLE_EDITS if settings.templates == "style" else OBJECT_EDITS
+        self._edit_prompts = [prompt.replace("[name]", settings.name) for prompt, _ in edits]
         side = settings.size or model.native_size
         self._sampling = Sampling(width=side, height=side)
         self._scorer = scorer
         self._training_features = None if scorer is None else scorer.image_features(training_pictures)
-        self._edit_features = None if scorer is None else scorer.text_features([text for _, text in EDITS])
+        self._edit_features = None if scorer is None else scorer.text_features([text for _, text in edits])
 
     def preview(self, vectors: Mapping[str, Tensor]) -> Preview:
         """Pictures of the word with `vectors` (n, D) by encoder, and their figures. Leaves gradients and random state alone."""

@@ -16,9 +16,10 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from ..errors import TrainingError
+from ..embedding import whole_file
+from ..errors import EmbeddingFileError, TrainingError
 
-UNFINISHED = ".unfinished"
+UNFINISHED = ".pseudoword-*.tmp"  # what `whole_file` leaves of a file when the process is killed meanwhile
 
 
 class RunFolder:
@@ -42,21 +43,32 @@ class RunFolder:
         return self.previews / f"step-{step:06d}{kind}.png"
 
     def make(self) -> None:
-        """Create the folder, and remove what an earlier run left unfinished when it was killed."""
+        """Create the folder and those in it. Raises TrainingError where that is not possible."""
         with reporting_failed_writes(self.path):
-            for folder in (self.path, self.previews, self.path / "best", self.path / "last"):
+            for folder in self._folders():
                 folder.mkdir(parents=True, exist_ok=True)
-                for leftover in folder.glob(f"*{UNFINISHED}"):
+
+    def remove_unfinished(self) -> None:
+        """Remove what a killed process left of files it was writing; only safe while the folder is `locked`."""
+        with reporting_failed_writes(self.path):
+            for folder in self._folders():
+                for leftover in folder.glob(UNFINISHED):
                     leftover.unlink()
+
+    def _folders(self) -> tuple[Path, ...]:
+        return self.path, self.previews, self.path / "best", self.path / "last"
 
 
 @contextmanager
 def locked(folder: Path) -> Iterator[None]:
     """Keep other processes from training in `folder` meanwhile. The lock goes with the process, however it ends.
 
-    Raises TrainingError where another run is at work.
+    Raises TrainingError where another run is at work, or the folder may not be written to.
     """
-    with open(folder / "in-use.lock", "ab") as file:
+    path = folder / "in-use.lock"
+    with reporting_failed_writes(path):
+        file = open(path, "ab")
+    with file:
         try:
             _lock(file.fileno())
         except OSError as error:
@@ -82,8 +94,9 @@ def reporting_failed_writes(path: Path) -> Iterator[None]:
     """Turn the system's refusal to write (disk full, no permission, quota) into a TrainingError about `path`."""
     try:
         yield
-    except OSError as error:
-        reason = error.strerror or str(error)
+    except (OSError, EmbeddingFileError) as error:
+        system = error if isinstance(error, OSError) else error.__cause__
+        reason = getattr(system, "strerror", None) or str(error)
         raise TrainingError(
             f"Writing to {path} failed ({reason}), so the run paused; its last checkpoint is whole. "
             "Make room or choose another disk, then start the run again to go on."
@@ -95,26 +108,5 @@ def write_whole(path: Path, content: bytes) -> None:
 
     Raises TrainingError where it cannot be written; the old file is untouched then.
     """
-    unfinished = path.with_name(path.name + UNFINISHED)
     with reporting_failed_writes(path):
-        try:
-            with open(unfinished, "wb") as file:
-                file.write(content)
-                file.flush()
-                os.fsync(file.fileno())
-            os.replace(unfinished, path)
-        except OSError:
-            unfinished.unlink(missing_ok=True)  # gives back the room that the torso takes
-            raise
-        _sync_folder(path.parent)
-
-
-def _sync_folder(folder: Path) -> None:
-    """Make a rename last through a power cut; Windows neither needs nor allows it."""
-    if os.name == "nt":
-        return
-    descriptor = os.open(folder, os.O_RDONLY)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)
+        whole_file.write_whole(path, content, overwrite=True)

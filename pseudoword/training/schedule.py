@@ -46,15 +46,19 @@ def learning_rate_at(settings: TrainSettings, step: int) -> float:
 def parse_learning_rate(text: str) -> tuple[RateSpan, ...]:
     """The spans of a learning rate in A1111's notation: `0.005:100, 1e-3:1000, 1e-5`.
 
-    Each rate holds until its step; the last may have none, or -1 as in A1111, and holds to the end. Raises SettingsError
-    with the place for anything that is not a rate above 0 and up to 1, and for steps that do not rise.
+    Each rate holds until its step; the last may have none, or -1 as in A1111, and holds to the end. Blank parts are
+    passed over. Raises SettingsError with the place for anything that is not a rate above 0 and up to 1, for steps that
+    do not rise, and for rates after one that holds to the end, which A1111 would ignore.
     """
     spans: list[RateSpan] = []
     start = 0
     for part in text.split(","):
-        _check_going_on(text, start, spans)
-        spans.append(_parse_span(text, start, part, spans[-1].until if spans else 0))
+        if part.strip():
+            _check_going_on(text, start + _indent(part), spans)
+            spans.append(_parse_span(text, start, part, spans[-1].until if spans else 0))
         start += len(part) + 1
+    if not spans:
+        raise _error(text, 0, f"a rate above 0 and up to {HIGHEST_RATE:g}")
     return tuple(spans)
 
 

@@ -64,50 +64,69 @@ class TrainSettings:
     start: Annotated[
         str,
         Allowed(
-            "Where learning starts: 'auto' lets CLIP choose words from the pictures, 'file:PATH' goes on from an embedding, "
-            "anything else is words the model knows, such as 'teddy bear'"
+            "Where learning starts: 'auto' lets CLIP choose words from the pictures, 'file:PATH' goes on from an "
+            "embedding, anything else is words the model knows, such as 'teddy bear'"
         ),
     ] = "auto"
-    vectors: Annotated[int, Allowed("Vectors per word; each takes the room of one token in a prompt", low=1, high=75)] = 1
+    vectors: Annotated[
+        int, Allowed("Vectors per word; each takes the room of one token in a prompt", low=1, high=75)
+    ] = 1
     templates: Annotated[
-        str, Allowed("Training prompts: 'object', 'style', or the path of a text file of lines with [name] and [filewords]")
+        str,
+        Allowed("Training prompts: 'object', 'style', or the path of a text file of lines with [name] and [filewords]"),
     ] = "object"
-    shuffle_tags: Annotated[bool, Allowed("Whether the comma-separated tags of a caption come in a new order each time")] = False
+    shuffle_tags: Annotated[
+        bool, Allowed("Whether the comma-separated tags of a caption come in a new order each time")
+    ] = False
     drop_tags: Annotated[
         float, Allowed("Chance of each comma-separated tag of a caption to be left out, anew each time", "share", 0, 1)
     ] = 0.0
     size: Annotated[
-        int | None, Allowed("Side of a training picture; none means the size the model was made for", "pixels", 32, 2048, multiple=8)
+        int | None,
+        Allowed(
+            "Side of a training picture; none means the size the model was made for", "pixels", 32, 2048, multiple=8
+        ),
     ] = None
-    buckets: Annotated[bool, Allowed("Whether pictures keep about their aspect ratio instead of becoming square")] = False
+    buckets: Annotated[bool, Allowed("Whether pictures keep about their aspect ratio instead of becoming square")] = (
+        False
+    )
     crop: Annotated[
         Literal["center", "random", "none"],
         Allowed(
-            "What is kept of a picture of another shape: its centre, one of a few places chosen at random, or all of it, "
-            "with a gray border that does not count in the loss"
+            "What is kept of a picture of another shape: its centre, one of a few places chosen at random, or all of "
+            "it, with a gray border that does not count in the loss"
         ),
     ] = "center"
-    flip: Annotated[bool, Allowed("Whether pictures are mirrored half of the time; not for words about left and right")] = False
+    flip: Annotated[
+        bool, Allowed("Whether pictures are mirrored half of the time; not for words about left and right")
+    ] = False
     alpha_mask: Annotated[
         bool, Allowed("Whether transparency says what counts in the loss, instead of being filled with gray")
     ] = False
     batch: Annotated[int, Allowed("Pictures per pass through the model", "pictures", 1, 1024)] = 4
     accumulate: Annotated[int, Allowed("Passes whose gradients are added up for one step", "passes", 1, 1024)] = 1
     learning_rate: Annotated[
-        str, Allowed("Step width, or several with the steps they end at: '0.005:100, 1e-3:1000, 1e-5'", "above 0 up to 1")
+        str,
+        Allowed("Step width, or several with the steps they end at: '0.005:100, 1e-3:1000, 1e-5'", "above 0 up to 1"),
     ] = "0.005"
-    warmup: Annotated[int, Allowed("First steps, over which the learning rate rises evenly from near 0", "steps", 0)] = 0
+    warmup: Annotated[
+        int, Allowed("First steps, over which the learning rate rises evenly from near 0", "steps", 0)
+    ] = 0
     decay: Annotated[
-        Literal["none", "cosine"], Allowed("How the learning rate falls after the warm-up: not at all, or as a cosine to 0")
+        Literal["none", "cosine"],
+        Allowed("How the learning rate falls after the warm-up: not at all, or as a cosine to 0"),
     ] = "none"
     min_snr: Annotated[
         float | None,
         Allowed("Gamma of min-SNR loss weights, usually 5; none weighs all timesteps alike", low=0, low_excluded=True),
     ] = None
     clip_grad: Annotated[
-        float | None, Allowed("Longest gradient of a step, longer ones are shortened to it; none: any", low=0, low_excluded=True)
+        float | None,
+        Allowed("Longest gradient of a step, longer ones are shortened to it; none: any", low=0, low_excluded=True),
     ] = None
-    weight_decay: Annotated[float, Allowed("AdamW's pull of the vectors towards 0; unused with norm 'vocabulary'", "per step", 0, 1)] = 0.01
+    weight_decay: Annotated[
+        float, Allowed("AdamW's pull of the vectors towards 0; unused with norm 'vocabulary'", "per step", 0, 1)
+    ] = 0.01
     norm: Annotated[
         Literal["vocabulary", "free"],
         Allowed("Length of the learned vectors: kept at the mean length of the vocabulary's, or free to change"),
@@ -116,17 +135,25 @@ class TrainSettings:
         Literal["auto", "fp32", "bf16", "fp16"],
         Allowed("Number format of the model's passes; auto takes the fastest that is safe on the device"),
     ] = "auto"
-    clip_skip: Annotated[int, Allowed("Text encoder layer that is used, counted from the last, which is 1", "layers", 1, 12)] = 1
+    clip_skip: Annotated[
+        int, Allowed("Text encoder layer that is used, counted from the last, which is 1", "layers", 1, 12)
+    ] = 1
     seed: Annotated[int, Allowed("Decides everything random; the same seed gives the same run", "", 0, 2**53 - 1)] = 0
     steps: Annotated[int, Allowed("Length of the run", "steps", 1, 1_000_000)] = 1000
-    validate_every: Annotated[int, Allowed("Steps between two measurements of the validation loss; 0: never", "steps", 0)] = 50
+    validate_every: Annotated[
+        int, Allowed("Steps between two measurements of the validation loss; 0: never", "steps", 0)
+    ] = 50
     preview_every: Annotated[int, Allowed("Steps between two previews; 0: never", "steps", 0)] = 250
     save_every: Annotated[
         int, Allowed("Steps between two checkpoints; 0: none, only the result is written", "steps", 0)
     ] = 100
     early_stop: Annotated[bool, Allowed("Whether the run ends once the validation loss no longer improves")] = True
-    patience: Annotated[int, Allowed("Validations without improvement after which a run ends early", "validations", 1, 1000)] = 5
-    preview_prompt: Annotated[str, Allowed("Prompt of the previews; [name] stands for the new word")] = "a photo of [name]"
+    patience: Annotated[
+        int, Allowed("Validations without improvement after which a run ends early", "validations", 1, 1000)
+    ] = 5
+    preview_prompt: Annotated[str, Allowed("Prompt of the previews; [name] stands for the new word")] = (
+        "a photo of [name]"
+    )
 
     def __post_init__(self) -> None:
         for description in describe_settings():
@@ -182,7 +209,9 @@ def _describe(name: str, hint: Any, default: Any) -> Description:
     kind = next(part for part in get_args(annotated) if part is not type(None)) if is_union else annotated
     choices = get_args(kind) if get_origin(kind) is Literal else ()
     required = default is MISSING
-    return Description(name, str if choices else kind, is_union, choices, allowed, None if required else default, required)
+    return Description(
+        name, str if choices else kind, is_union, choices, allowed, None if required else default, required
+    )
 
 
 def _check(description: Description, value: Any) -> None:
@@ -200,7 +229,8 @@ def _check(description: Description, value: Any) -> None:
         wanted = "one of " + ", ".join(description.choices)
     if description.optional:
         wanted += ", or none"
-    remedy = "give one." if description.required else f"leave it out for the default, {description.default!r}."
+    default = "none" if description.default is None else repr(description.default)
+    remedy = "give one." if description.required else f"leave it out for the default, {default}."
     raise SettingsError(f"{description.name} is {value!r}, but {wanted} is wanted; {remedy}")
 
 
@@ -214,12 +244,13 @@ def _check_texts(settings: TrainSettings) -> None:
     parse_learning_rate(settings.learning_rate)
     if not settings.start.strip() or settings.start.strip() == FILE_PREFIX:
         raise SettingsError(
-            f"start is {settings.start!r}, but words such as 'teddy bear', 'file:' with the path of an embedding, or 'auto' "
-            "is wanted; leave it out for the default, 'auto'."
+            f"start is {settings.start!r}, but words such as 'teddy bear', 'file:' with the path of an embedding, or "
+            "'auto' is wanted; leave it out for the default, 'auto'."
         )
     if not settings.templates.strip():
         raise SettingsError(
-            "templates is empty, but 'object', 'style' or the path of a text file is wanted; leave it out for the default, 'object'."
+            "templates is empty, but 'object', 'style' or the path of a text file is wanted; "
+            "leave it out for the default, 'object'."
         )
     if "[name]" not in settings.preview_prompt:
         raise SettingsError(
@@ -233,14 +264,16 @@ def _check_together(settings: TrainSettings) -> None:
     last = parse_learning_rate(settings.learning_rate)[-1].until
     if last is not None and last < settings.steps:
         raise SettingsError(
-            f"learning_rate is {settings.learning_rate!r} and ends at step {last}, but the run has {settings.steps} steps; "
-            f"leave the last ':{last}' out, or set steps to {last}."
+            f"learning_rate is {settings.learning_rate!r} and ends at step {last}, but the run has {settings.steps} "
+            f"steps; leave the last ':{last}' out, or set steps to {last}."
         )
     if settings.warmup >= settings.steps:
         raise SettingsError(
-            f"warmup is {settings.warmup} steps, but the run has only {settings.steps}; set it below the number of steps."
+            f"warmup is {settings.warmup} steps, but the run has only {settings.steps}; "
+            "set it below the number of steps."
         )
     if settings.early_stop and settings.validate_every == 0:
         raise SettingsError(
-            "validate_every is 0, but early_stop needs the validation loss; set validate_every to 50, or early_stop to false."
+            "validate_every is 0, but early_stop needs the validation loss; "
+            "set validate_every to 50, or early_stop to false."
         )

@@ -99,7 +99,7 @@ def spread(rows: Tensor, count: int) -> Tensor:
 
 
 def vectors_of_file(model: DiffusionModel, path: Path, count: int) -> Start:
-    """The vectors of an embedding file, checked against the model's encoders; `count` 1 means as many as the file has."""
+    """The vectors of an embedding file, checked against the encoders; `count` 1 means as many as the file has."""
     embedding = load_embedding(path)
     if count not in (1, embedding.vector_count):
         raise SettingsError(
@@ -120,7 +120,7 @@ def vectors_of_file(model: DiffusionModel, path: Path, count: int) -> Start:
 
 
 def parted(vectors: Mapping[str, Tensor], seed: int) -> dict[str, Tensor]:
-    """`vectors` with a small push, the same for the same seed, on each that equals an earlier one: equals would learn alike."""
+    """`vectors` with a small push on each that equals an earlier one, since equals would learn alike; `seed` decides it."""
     generator = step_generator(seed, 0, "start")
     result = {}
     for encoder, rows in vectors.items():
@@ -143,20 +143,21 @@ def vocabulary_norms(model: DiffusionModel) -> dict[str, float]:
 
 def with_norm(rows: Tensor, norm: float) -> Tensor:
     """Each of `rows` (n, D) scaled to length `norm`; directions stay."""
-    return rows * (norm / rows.norm(dim=1, keepdim=True).clamp(min=1e-12))
+    scale: Tensor = norm / rows.norm(dim=1, keepdim=True).clamp(min=1e-12)
+    return rows * scale
 
 
 def tangential(gradient: Tensor, rows: Tensor) -> Tensor:
     """`gradient` (n, D) without the part along each of `rows`, which could only change their length."""
-    direction = rows / rows.norm(dim=1, keepdim=True).clamp(min=1e-12)
+    direction: Tensor = rows / rows.norm(dim=1, keepdim=True).clamp(min=1e-12)
     return gradient - (gradient * direction).sum(dim=1, keepdim=True) * direction
 
 
 class LearnedWord:
     """The vectors being learned, float32 leaves on the model's device, and the AdamW that moves them.
 
-    With `norms` (by encoder), learning is of the direction only, as in Directional Textual Inversion (Kim et al., 2025): the
-    gradient loses its radial part, and each vector is scaled back after each step. Without, lengths are free.
+    With `norms` (by encoder), learning is of the direction only, as in Directional Textual Inversion (Kim et al.,
+    2025): the gradient loses its radial part, and each vector is scaled back after each step. Without, lengths are free.
     """
 
     def __init__(
@@ -171,7 +172,8 @@ class LearnedWord:
         self._norms = norms
         self._clip_grad = clip_grad
         self.vectors = {
-            encoder: rows.detach().to(device, torch.float32, copy=True).requires_grad_() for encoder, rows in start.items()
+            encoder: rows.detach().to(device, torch.float32, copy=True).requires_grad_()
+            for encoder, rows in start.items()
         }
         # Decay acts along the vector alone, so it would do nothing but be undone where lengths are kept.
         decay = 0.0 if norms is not None else weight_decay

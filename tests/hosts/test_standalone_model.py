@@ -16,8 +16,8 @@ from tests import tiny_models
 
 pytest.importorskip("diffusers")
 
-from pseudoword.hosts import checkpoints  # noqa: E402
-from pseudoword.hosts.diffusers import StandaloneModel, load_model, load_single_file  # noqa: E402
+from pseudoword.hosts import checkpoints
+from pseudoword.hosts.diffusers import StandaloneModel, load_model, load_single_file
 
 CPU = torch.device("cpu")
 SAMPLING = Sampling(tiny_models.SIZE, tiny_models.SIZE, steps=4, guidance=3.0)
@@ -62,11 +62,21 @@ def test_a_single_file_gives_the_very_networks_it_was_made_from(model: Standalon
 
 
 def test_what_a_caller_needs_to_know_is_there(model: StandaloneModel) -> None:
-    assert (model.title, model.architecture, model.prediction, model.native_size, model.latent_factor) == ("tiny", "sd1", "epsilon", 32, 8)
+    assert (model.title, model.architecture, model.prediction, model.native_size, model.latent_factor) == (
+        "tiny",
+        "sd1",
+        "epsilon",
+        32,
+        8,
+    )
     assert model.text_encoders[0].name == "clip_l" and model.text_encoders[0].layer_count == tiny_models.LAYERS
     assert len(model.sha256) == 64
     alphas = model.schedule.alphas_cumprod
-    assert len(alphas) == 1000 and float(alphas[0]) == pytest.approx(0.99915) and float(alphas[-1]) == pytest.approx(0.00466, rel=1e-3)
+    assert (
+        len(alphas) == 1000
+        and float(alphas[0]) == pytest.approx(0.99915)
+        and float(alphas[-1]) == pytest.approx(0.00466, rel=1e-3)
+    )
 
 
 def test_gradients_reach_a_new_word_and_no_weight(model: StandaloneModel) -> None:
@@ -96,12 +106,16 @@ def test_a_half_precision_file_and_old_names_of_the_text_tower_are_understood(
     }
     tensors["cond_stage_model.transformer.embeddings.position_ids"] = torch.arange(77)[None]
     tensors["alphas_cumprod"] = torch.zeros(1000)
-    other = load_single_file(tiny_models.save_checkpoint(tmp_path / "half.safetensors", tensors), CPU, configuration=configuration)
+    other = load_single_file(
+        tiny_models.save_checkpoint(tmp_path / "half.safetensors", tensors), CPU, configuration=configuration
+    )
     assert next(other._unet.parameters()).dtype == torch.float32
     torch.testing.assert_close(told(other, "a dog").context, told(model, "a dog").context, atol=0.02, rtol=0.02)
 
 
-def test_a_pickled_file_of_plain_tensors_is_read(model: StandaloneModel, configuration: checkpoints.Configuration, tmp_path: Path) -> None:
+def test_a_pickled_file_of_plain_tensors_is_read(
+    model: StandaloneModel, configuration: checkpoints.Configuration, tmp_path: Path
+) -> None:
     path = tmp_path / "tiny.ckpt"
     torch.save({"state_dict": tiny_models.checkpoint_tensors(), "global_step": 3}, path)
     other = load_single_file(path, CPU, configuration=configuration)
@@ -196,7 +210,9 @@ def test_two_prompts_for_three_seeds_are_refused(model: StandaloneModel) -> None
         model.generate(told(model, "a dog", "a cat"), told(model, ""), SAMPLING, [1, 2, 3])
 
 
-def test_bf16_answers_in_float32_and_nearly_the_same(configuration: checkpoints.Configuration, model: StandaloneModel, tmp_path: Path) -> None:
+def test_bf16_answers_in_float32_and_nearly_the_same(
+    configuration: checkpoints.Configuration, model: StandaloneModel, tmp_path: Path
+) -> None:
     path = tiny_models.save_checkpoint(tmp_path / "tiny.safetensors")
     short = load_single_file(path, CPU, torch.bfloat16, configuration)
     vectors = (0.07 * torch.randn(1, tiny_models.WIDTH)).requires_grad_()

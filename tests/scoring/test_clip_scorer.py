@@ -101,7 +101,9 @@ def test_a_text_asked_again_is_not_encoded_again(folder: Path) -> None:
     assert torch.equal(scorer.text_features(["a cat", "a dog"]), first.flip(0))
 
 
-@pytest.mark.parametrize("damage", ["weights cut off", "weights of another", "weights missing", "no json", "other json", "vocabulary"])
+@pytest.mark.parametrize(
+    "damage", ["weights cut off", "weights of another", "weights missing", "no json", "other json", "vocabulary"]
+)
 def test_files_that_do_not_fit_are_refused_by_name(damage: str, folder: Path, tmp_path: Path) -> None:
     broken = Path(shutil.copytree(folder, tmp_path / "broken"))
     weights, config = broken / "open_clip_model.safetensors", broken / "open_clip_config.json"

@@ -30,7 +30,9 @@ def framed(prompt: str) -> Tensor:
 
 
 @pytest.mark.parametrize("clip_skip", [1, 2, 3])
-def test_a_prompt_of_known_words_is_encoded_to_the_bit_as_transformers_does(clip_skip: int, model: tiny_models.TinyModel) -> None:
+def test_a_prompt_of_known_words_is_encoded_to_the_bit_as_transformers_does(
+    clip_skip: int, model: tiny_models.TinyModel
+) -> None:
     theirs = tiny_models.text_model()
     output = theirs(input_ids=framed(PROMPT), output_hidden_states=True)
     norm = getattr(theirs, "text_model", theirs).final_layer_norm
@@ -44,7 +46,9 @@ def test_a_new_word_with_the_vectors_of_a_known_one_means_the_same(model: tiny_m
     assert torch.equal(new.context, encode_prompts(model, [PROMPT], {}).context)
 
 
-def test_gradients_flow_to_the_vectors_of_the_words_that_are_used_and_nowhere_else(model: tiny_models.TinyModel) -> None:
+def test_gradients_flow_to_the_vectors_of_the_words_that_are_used_and_nowhere_else(
+    model: tiny_models.TinyModel,
+) -> None:
     used, unused = vectors(2).requires_grad_(), vectors(1).requires_grad_()
     words = {"unused": {"clip_l": unused}, "zonk": {"clip_l": used}}
     context = encode_prompts(model, ["a zonk", PROMPT], words, clip_skip=2).context
@@ -79,7 +83,9 @@ def test_prompts_of_fewer_chunks_are_filled_up_with_the_empty_chunk(model: tiny_
     torch.testing.assert_close(both[0], torch.cat([alone, empty]))
 
 
-def test_equal_prompts_and_equal_chunks_are_encoded_once(model: tiny_models.TinyModel, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_equal_prompts_and_equal_chunks_are_encoded_once(
+    model: tiny_models.TinyModel, monkeypatch: pytest.MonkeyPatch
+) -> None:
     encoder, rows = model.text_encoders[0], []
     encode = encoder.encode
     monkeypatch.setattr(encoder, "encode", lambda ids, *rest: (rows.append(len(ids)), encode(ids, *rest))[1])

@@ -16,7 +16,10 @@ from pseudoword.text import BytePairTokenizer, vocabulary_words
 from tests import tiny_models
 
 TEXTS = st.text(max_size=60) | st.lists(
-    st.sampled_from(["a photo of", "DOG", "dog's", "don't", "1234", "!!", "…", "é", "<|endoftext|>", "日本", "🐶", "\t", "_x_", ","]), max_size=8
+    st.sampled_from(
+        ["a photo of", "DOG", "dog's", "don't", "1234", "!!", "…", "é", "<|endoftext|>", "日本", "🐶", "\t", "_x_", ","]
+    ),
+    max_size=8,
 ).map(" ".join)
 
 
@@ -81,7 +84,14 @@ def test_a_folder_with_only_a_tokenizer_json_is_read(as_text: bool, folder: Path
 
 @pytest.mark.parametrize(
     ("name", "content"),
-    [("vocab.json", "{"), ("vocab.json", '{"a": 0}'), ("vocab.json", None), ("merges.txt", None), ("merges.txt", "x\na b c\n"), ("merges.txt", "x\n☃ ☃\n")],
+    [
+        ("vocab.json", "{"),
+        ("vocab.json", '{"a": 0}'),
+        ("vocab.json", None),
+        ("merges.txt", None),
+        ("merges.txt", "x\na b c\n"),
+        ("merges.txt", "x\n☃ ☃\n"),
+    ],
 )
 def test_a_broken_folder_is_refused(name: str, content: str | None, folder: Path, tmp_path: Path) -> None:
     for source in ("vocab.json", "merges.txt"):

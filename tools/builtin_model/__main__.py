@@ -12,10 +12,11 @@ import torch
 
 from pseudoword import builtin
 
-from . import assemble, clip, icons, pictures, samples, unet, vae
+from . import assemble, clip, icons, measure, pictures, samples, unet, vae
 
-STEPS = ("pictures", "vae", "clip", "unet", "assemble", "samples", "measure")
-DEFAULT_MINUTES = {"vae": 90.0, "clip": 40.0, "unet": 180.0}
+STEPS = ("pictures", "vae", "clip", "clip-images", "unet", "assemble", "samples", "measure")
+TRAININGS = {"vae": vae.train, "clip": clip.train, "clip-images": clip.train_images, "unet": unet.train}
+DEFAULT_MINUTES = {"vae": 45.0, "clip": 45.0, "clip-images": 30.0, "unet": 120.0}
 
 
 def main() -> None:
@@ -32,15 +33,13 @@ def main() -> None:
         if step == "pictures":
             icons.prepare(chosen.work)
             pictures.prepare(chosen.work)
-        elif step in DEFAULT_MINUTES:
-            {"vae": vae, "clip": clip, "unet": unet}[step].train(chosen.work, chosen.minutes or DEFAULT_MINUTES[step])
+        elif step in TRAININGS:
+            TRAININGS[step](chosen.work, chosen.minutes or DEFAULT_MINUTES[step])
         elif step == "assemble":
             assemble.assemble(chosen.work, builtin.FOLDER)
         elif step == "samples":
-            samples.write(chosen.work, builtin.SAMPLES)
+            samples.write(chosen.work, builtin.SAMPLES, Path("benchmarks/pictures"))
         else:
-            from . import measure
-
             measure.measure(chosen.work)
 
 

@@ -256,11 +256,10 @@ def write_diffusers_config(folder: Path, scale: float) -> None:
 def assemble(work: Path, target: Path) -> None:
     """Write everything that ships into `target` (pseudoword/builtin)."""
     autoencoder = loop.load_averaged("vae", vae.build(), work)
-    model = loop.load_averaged("clip", clip.build(), work)
+    model = clip.load(work)
     denoiser = loop.load_averaged("unet", unet.build(), work)
     assert isinstance(autoencoder, AutoencoderKL)
     assert isinstance(denoiser, UNet2DConditionModel)
-    assert isinstance(model, open_clip.CLIP)
     scale = round(float(torch.load(work / "latents.pt", weights_only=True)["scale"]), 6)
     target.mkdir(parents=True, exist_ok=True)
     metadata = {"format": "pt", "modelspec.title": TITLE, "modelspec.architecture": "stable-diffusion-v1"}

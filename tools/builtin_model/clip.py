@@ -83,17 +83,38 @@ def batch_indices(by_object: dict[str, list[int]], draw: random.Random) -> tuple
 
 def train(work: Path, minutes: float) -> None:
     """Train both towers on the seen pictures; each save prints retrieval figures."""
+    torch.manual_seed(2)
+    _train("clip", build(), work, minutes, peak_rate=1.2e-3)
+
+
+def train_images(work: Path, minutes: float) -> None:
+    """Train the image tower further against the text tower as it is, which the UNet may already be learning from."""
+    model = load(work, "clip")
+    for parameter in model.parameters():
+        parameter.requires_grad_(False)
+    model.visual.requires_grad_(True)
+    model.logit_scale.requires_grad_(True)
+    _train("clip-images", model.train(), work, minutes, peak_rate=6e-4)
+
+
+def load(work: Path, name: str | None = None) -> open_clip.CLIP:
+    """The trained towers with averaged weights; by default with the image tower that was trained further, if there is one."""
+    name = name or ("clip-images" if (work / "clip-images.pt").exists() else "clip")
+    model = loop.load_averaged(name, build(), work)
+    assert isinstance(model, open_clip.CLIP)
+    return model
+
+
+def _train(name: str, model: open_clip.CLIP, work: Path, minutes: float, peak_rate: float) -> None:
     raster, shown = pictures.load(work)
     by_object: dict[str, list[int]] = defaultdict(list)
     for index, picture in enumerate(shown):
         by_object[picture.object].append(index)
     tokenize = tokenizer(work)
-    torch.manual_seed(2)
-    model = build()
     model.visual.patch_dropout = open_clip.transformer.PatchDropout(PATCH_DROPOUT)
 
     def loss_at(step: int, fraction: float) -> tuple[Tensor, dict[str, float]]:
-        draw = random.Random(step)
+        draw = random.Random(f"{name} {step}")
         indices, singles = batch_indices(by_object, draw)
         torch.manual_seed(step)
         model.visual.patch_dropout.prob = PATCH_DROPOUT if fraction < DROPOUT_FRACTION else 0.0
@@ -111,7 +132,7 @@ def train(work: Path, minutes: float) -> None:
         assert isinstance(module, open_clip.CLIP)
         return f"top-1 of 200 seen objects {retrieval(module, tokenize, work):.1%}"
 
-    loop.train("clip", model, loss_at, work, minutes=minutes, peak_rate=1.2e-3, weight_decay=0.1, on_save=report)
+    loop.train(name, model, loss_at, work, minutes=minutes, peak_rate=peak_rate, weight_decay=0.1, on_save=report)
 
 
 @torch.no_grad()

@@ -35,13 +35,14 @@ def train(
 ) -> None:
     """Train `model` for `minutes` of computing time and leave its averaged weights in `work/{name}.pt`.
 
-    `loss_at(step, fraction)` gives the loss and figures to print; it draws everything random from `step` and is told which
-    fraction of the time is over. The learning rate
-    follows the clock rather than a count of steps, so that the schedule ends in time on any machine. Killed and called
-    again, it goes on from its last save.
+    Only weights that require gradients learn. `loss_at(step, fraction)` gives the loss and figures to print; it draws
+    everything random from `step` and is told which fraction of the time is over. The learning rate follows the clock
+    rather than a count of steps, so that the schedule ends in time on any machine. Killed and called again, it goes on
+    from its last save.
     """
     save_file = work / f"{name}.pt"
-    optimiser = torch.optim.AdamW(model.parameters(), lr=peak_rate, weight_decay=weight_decay, betas=(0.9, 0.98), fused=True)
+    learned = [parameter for parameter in model.parameters() if parameter.requires_grad]
+    optimiser = torch.optim.AdamW(learned, lr=peak_rate, weight_decay=weight_decay, betas=(0.9, 0.98), fused=True)
     averaged = {key: value.detach().clone() for key, value in model.state_dict().items()}
     step, done_s = 0, 0.0
     if save_file.exists():
@@ -71,7 +72,7 @@ def train(
             loss, figures = loss_at(step, fraction)
         optimiser.zero_grad(set_to_none=True)
         loss.backward()  # type: ignore[no-untyped-call]
-        nn.utils.clip_grad_norm_(model.parameters(), 1.0)
+        nn.utils.clip_grad_norm_(learned, 1.0)
         optimiser.step()
         keep = min(averaging, (1 + step) / (10 + step))
         with torch.no_grad():

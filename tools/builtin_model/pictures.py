@@ -28,7 +28,18 @@ COLOURS: dict[str, tuple[int, int, int]] = {
     "gray": (140, 140, 140),
     "white": (248, 248, 248),
 }
-TEMPLATES = ("a photo of a {}", "a picture of a {}", "an icon of a {}", "a drawing of a {}", "a {}")
+# Plain ways to say what is shown, so that prompts in a user's own words are understood, too.
+TEMPLATES = (
+    *("a photo of a {}", "a picture of a {}", "an icon of a {}", "a drawing of a {}", "an image of a {}", "a {}", "{}"),
+    *("a photo of the {}", "a photo of {}", "a close-up photo of a {}", "a clear photo of the {}", "a bright photo of a {}"),
+    *("a good photo of the {}", "a simple picture of the {}", "a detailed picture of a {}", "a painting of a {}"),
+    *("a rendition of a {}", "a depiction of the {}", "an illustration of a {}", "this is a {}", "here is the {}"),
+)
+STYLE_TEMPLATES = (
+    *("a picture in the style of {1}, a {0}", "an image in the style of {1}, a {0}", "a drawing in the style of {1}, a {0}"),
+    *("a painting in the style of {1}, {0}", "an illustration in the style of {1}, {0}", "a {1} style {0}"),
+)
+PLAIN_SHARE, STYLE_FIRST_SHARE = 0.4, 0.15
 
 
 @dataclass(frozen=True)
@@ -61,9 +72,13 @@ def compose(
 
 def caption(picture: Picture, draw: random.Random, full: bool = False) -> str:
     """A caption of `picture`; `full` ones always name the style and the ground."""
-    text = draw.choice(TEMPLATES).format(picture.object.replace("-", " "))
-    if full or draw.random() < 0.5:
-        text += f" in the style of {picture.style}"
+    name = picture.object.replace("-", " ")
+    if draw.random() < STYLE_FIRST_SHARE:
+        text = draw.choice(STYLE_TEMPLATES).format(name, picture.style)
+    else:
+        text = (TEMPLATES[0] if draw.random() < PLAIN_SHARE else draw.choice(TEMPLATES)).format(name)
+        if full or draw.random() < 0.5:
+            text += f" in the style of {picture.style}"
     if full or draw.random() < 0.6:
         text += f" on a {picture.colour} background"
     return text

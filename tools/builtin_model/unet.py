@@ -48,7 +48,12 @@ def alphas_cumprod() -> Tensor:
 
 @torch.no_grad()
 def text_context(model: open_clip.CLIP, tokens: Tensor) -> Tensor:
-    """Hidden states (B, 77, 128) after the final layer norm: what SD 1.x gives its UNet."""
+    """Hidden states (B, 77, 128) after the final layer norm: what SD 1.x gives its UNet.
+
+    SD 1.x fills a prompt up with the end token, where open_clip's `tokens` (B, 77) hold zeros.
+    """
+    end = tokens.amax(dim=1, keepdim=True)  # the end token is the last of the vocabulary
+    tokens = torch.where((tokens == end).cumsum(dim=1) > 0, end, tokens)
     x = model.token_embedding(tokens) + model.positional_embedding
     return model.ln_final(model.transformer(x, attn_mask=model.attn_mask))
 
@@ -79,8 +84,7 @@ def prepare_contexts(work: Path) -> Tensor:
     """Text context (N·2 + 1, 77, 128) bfloat16 of two captions per seen picture, the empty caption last; computed once."""
     path = work / "contexts.pt"
     if not path.exists():
-        model = loop.load_averaged("clip", clip.build(), work)
-        assert isinstance(model, open_clip.CLIP)
+        model = clip.load(work, "clip")
         tokenize = clip.tokenizer(work)
         _, shown = pictures.load(work)
         draw = random.Random(3)

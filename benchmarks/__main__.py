@@ -1,0 +1,54 @@
+"""`python -m benchmarks [NAME …]`: run all benchmarks, or those named, and write their figures as JSON."""
+
+from __future__ import annotations
+
+import argparse
+import json
+import platform
+import tempfile
+from pathlib import Path
+from typing import Any
+
+from . import demo, norm, overhead, peer, words
+from .training import Bench, threads
+
+NAMES = ("overhead", "demo", "peer", "norm", "words")
+
+
+def main() -> None:
+    """Run what was asked for; each figure file is written as soon as its benchmark is over."""
+    parser = argparse.ArgumentParser(prog="python run.py bench", description=__doc__)
+    parser.add_argument("names", nargs="*", metavar="NAME", help=f"which to run: {', '.join(NAMES)}; all of them if none is named")
+    parser.add_argument("--output", type=Path, default=Path("build/benchmarks"), help="folder for figures and pictures")
+    chosen = parser.parse_args()
+    unknown = [name for name in chosen.names if name not in NAMES]
+    if unknown:
+        parser.error(f"no benchmark is called {unknown[0]}; there are {', '.join(NAMES)}")
+    chosen.output.mkdir(parents=True, exist_ok=True)
+    for name in chosen.names or NAMES:
+        with tempfile.TemporaryDirectory(prefix="pseudoword-bench-") as folder:
+            figures = run(name, Path(folder), chosen.output)
+        figures = {"machine": f"{platform.machine()}, {threads()} CPU threads", **figures}
+        text = json.dumps(figures, indent=1)
+        print(f"{name}: {text}", flush=True)
+        (chosen.output / f"{name}.json").write_text(text + "\n", encoding="utf-8")
+
+
+def run(name: str, work: Path, output: Path) -> dict[str, Any]:
+    """Figures of the benchmark `name`; pictures worth keeping go to `output`."""
+    if name == "demo":
+        return demo.measure(work)
+    bench = Bench.builtin()
+    if name == "overhead":
+        return overhead.measure(bench, work)
+    if name == "peer":
+        return peer.measure(bench, work)
+    if name == "norm":
+        return norm.measure(bench, work)
+    figures = words.measure(bench, work)
+    (output / "words.png").write_bytes((work / "words.png").read_bytes())
+    return figures
+
+
+if __name__ == "__main__":
+    main()
