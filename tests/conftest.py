@@ -1,4 +1,4 @@
-"""For every test: no network, one thread, and a header that says which packages the tests run with."""
+"""For every test: no network, one thread, no clock, and a header that says which packages the tests run with."""
 
 from __future__ import annotations
 
@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from hypothesis import HealthCheck, settings
 from packaging.requirements import Requirement
 
 # Read by libraries when they are imported, and by every process that a test starts.
@@ -17,6 +18,12 @@ os.environ["HF_HUB_OFFLINE"] = "1"
 os.environ["HF_HUB_DISABLE_TELEMETRY"] = "1"
 os.environ["OMP_NUM_THREADS"] = "1"  # tiny models: a second thread costs more than it brings
 os.environ["MPLBACKEND"] = "agg"
+
+# Machines are shared: how long an example takes says nothing. In CI the examples are the same at every run.
+settings.register_profile(
+    "pseudoword", deadline=None, suppress_health_check=[HealthCheck.too_slow], derandomize="CI" in os.environ
+)
+settings.load_profile("pseudoword")
 
 REQUIREMENTS = Path(__file__).parents[1] / "requirements"
 WORTH_NAMING = ("torch", "transformers", "open_clip_torch", "diffusers", "safetensors", "pillow", "numpy")

@@ -9,7 +9,7 @@ from pathlib import Path
 
 FOLDER = Path(__file__).parent
 CHECKPOINT = FOLDER / "pseudoword-mini.safetensors"
-CONFIG_FOLDER = FOLDER / "diffusers"
+CONFIG_FOLDER = FOLDER / "pseudoword-mini"
 OPEN_CLIP_FOLDER = FOLDER / "open_clip"
 SAMPLES = FOLDER / "samples"
 

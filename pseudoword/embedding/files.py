@@ -23,7 +23,7 @@ SUFFIXES: dict[FileFormat, tuple[str, ...]] = {
     "diffusers": (".bin", ".safetensors"),
     "card": (".png",),
 }
-"""Suffixes that a file of each format may have, the default first: the WebUI and ComfyUI choose their reader by them."""
+"""Suffixes that a file of each format may have, the default first: WebUI and ComfyUI choose their reader by them."""
 
 KNOWN_SUFFIXES = frozenset(suffix for suffixes in SUFFIXES.values() for suffix in suffixes)
 
@@ -132,6 +132,6 @@ def _encode(embedding: Embedding, format: FileFormat, suffix: str, preview: Imag
     if format == "diffusers":
         return torch_file.write_torch(tensors)
     fields = forms.a1111_fields(embedding)
-    if "string_to_param" in fields:  # SDXL's form has no place for anything but tensors
+    if "string_to_param" in fields:  # the form with encoders' names has no place for anything but tensors
         fields[forms.METADATA_KEY] = strings
     return torch_file.write_torch(fields)

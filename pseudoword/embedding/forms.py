@@ -34,7 +34,7 @@ _A1111_TOKEN = 265  # the token of "*" in CLIP's vocabulary; nobody reads it
 
 
 def embedding_from(content: object, metadata: Mapping[str, str], stem: str) -> Embedding:
-    """The embedding in `content`, a tree of plain values and StoredTensors; `stem` is its name if nothing else says one.
+    """The embedding in `content`, a tree of plain values and StoredTensors; `stem` is its name if nothing says one.
 
     Raises EmbeddingFileError if it is something else, or if its vectors are unusable.
     """
@@ -83,9 +83,10 @@ def metadata_strings(embedding: Embedding) -> dict[str, str]:
 
 
 def a1111_fields(embedding: Embedding) -> dict[str, Any]:
-    """The fields of a file by A1111's own trainer. For SDXL it wants tensors and nothing else."""
-    if len(embedding.vectors) > 1:
-        return dict(named_tensors(embedding))
+    """The fields of a file by A1111's own trainer; only tensors where it wants nothing else, or an encoder is named."""
+    tensors = named_tensors(embedding)
+    if tensors.keys() <= ENCODER_KEYS.keys():
+        return dict(tensors)
     strings = metadata_strings(embedding)
     return {
         "string_to_token": {"*": _A1111_TOKEN},

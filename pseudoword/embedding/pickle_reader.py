@@ -167,7 +167,7 @@ def pairs(items: list[Any]) -> list[tuple[str, Any]]:
     keys = items[0::2]
     if len(items) % 2 or not all(isinstance(key, str) for key in keys):
         raise TypeError("keys must be texts")
-    return list(zip(keys, items[1::2]))
+    return list(zip(keys, items[1::2], strict=True))
 
 
 def _integer_line(machine: _Machine) -> int | bool:

@@ -95,7 +95,9 @@ class _Views:
             raise EmbeddingFileError("the shape of a tensor in it is malformed")
         assert isinstance(offset, int)
         numbers = math.prod(size)
-        last = offset + sum((length - 1) * step for length, step in zip(size, stride)) if numbers else offset
+        last = (
+            offset + sum((length - 1) * step for length, step in zip(size, stride, strict=True)) if numbers else offset
+        )
         # The first comparison also refuses strides of 0, with which a few bytes would claim to be any size.
         if numbers > storage.count or (numbers and last >= storage.count):
             raise EmbeddingFileError(f"a tensor in it claims {numbers} numbers where {storage.count} are stored")

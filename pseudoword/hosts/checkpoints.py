@@ -27,7 +27,7 @@ VOCABULARY_KEY = "embeddings.token_embedding.weight"
 
 @dataclass(frozen=True)
 class Configuration:
-    """The make of a Stable Diffusion 1.x model: `unet`, `vae` and `scheduler` as diffusers spells it, `text` as transformers.
+    """The make of a Stable Diffusion 1.x model, as diffusers spells it (`text` as transformers does).
 
     `tokenizer` is the folder of the tokenizer's files; None stands for CLIP's own.
     """
@@ -104,6 +104,15 @@ def read_configuration(folder: Path) -> Configuration:
     return Configuration(parts["unet"], parts["vae"], text, parts["scheduler"], folder / "tokenizer")
 
 
+def weights_in(folder: Path) -> Path:
+    """The weights of one part of a diffusers folder, in full precision where both are there. Raises ModelError."""
+    stem = "model" if folder.name == "text_encoder" else "diffusion_pytorch_model"
+    for path in (folder / f"{stem}.safetensors", folder / f"{stem}.fp16.safetensors"):
+        if path.exists():
+            return path
+    raise ModelError(f"{folder} has no {stem}.safetensors; convert the model's weights to safetensors.")
+
+
 def read_tensors(path: Path) -> dict[str, Tensor]:
     """All tensors of a single-file checkpoint, safetensors or `.ckpt`, told apart by content. Raises ModelError."""
     try:
@@ -132,8 +141,8 @@ def read_pickled(path: Path) -> dict[str, Tensor]:
         content = torch.load(path, map_location="cpu", weights_only=True)
     except pickle.UnpicklingError as error:
         raise ModelError(
-            f"{path} holds Python objects beside its weights, and opening it could run a program; convert it to safetensors "
-            f"first (the WebUI's Checkpoint Merger does that: Save as safetensors)."
+            f"{path} holds Python objects beside its weights, and opening it could run a program; convert it to "
+            f"safetensors first (the WebUI's Checkpoint Merger does that: Save as safetensors)."
         ) from error
     except (RuntimeError, EOFError, OSError, zipfile.BadZipFile, ValueError, KeyError) as error:
         raise ModelError(
@@ -149,7 +158,7 @@ def read_pickled(path: Path) -> dict[str, Tensor]:
 
 
 def require_sd1(path: Path, tensors: Mapping[str, Tensor]) -> None:
-    """Raises ModelError, saying what the file is, unless it holds UNet, VAE and CLIP of the Stable Diffusion 1.x kind."""
+    """Raises ModelError, saying what the file is, unless it holds the UNet, VAE and CLIP of Stable Diffusion 1.x."""
 
     def has(prefix: str) -> bool:
         return any(name.startswith(prefix) for name in tensors)
@@ -176,7 +185,8 @@ def require_sd1(path: Path, tensors: Mapping[str, Tensor]) -> None:
     first = tensors.get(UNET + "input_blocks.0.0.weight")
     if first is not None and first.ndim == 4 and first.shape[1] != 4:
         raise ModelError(
-            f"{path} wants {first.shape[1]} input channels (inpainting or similar); give a text-to-image checkpoint with 4."
+            f"{path} wants {first.shape[1]} input channels (inpainting or similar); "
+            f"give a text-to-image checkpoint, which has 4."
         )
 
 
@@ -193,13 +203,27 @@ def text_tensors(tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:
 
 
 def is_v_prediction(path: Path, tensors: Mapping[str, Tensor]) -> bool:
-    """Whether the checkpoint says so: a tensor `v_pred` in it, or `parameterization: v` in the YAML beside it."""
+    """Whether the checkpoint says so.
+
+    It does by a tensor `v_pred`, by `modelspec.prediction_type` in its metadata, or by `parameterization: v` in the
+    YAML beside it.
+    """
+    if "v_pred" in tensors or read_metadata(path).get("modelspec.prediction_type") == "v":
+        return True
     beside = path.with_suffix(".yaml")
     text = beside.read_text(encoding="utf-8", errors="replace") if beside.exists() else ""
-    return (
-        "v_pred" in tensors
-        or re.search(r"""^\s*parameterization\s*:\s*["']?v["']?\s*(#.*)?$""", text, re.MULTILINE) is not None
-    )
+    return re.search(r"""^\s*parameterization\s*:\s*["']?v["']?\s*(#.*)?$""", text, re.MULTILINE) is not None
+
+
+def read_metadata(path: Path) -> dict[str, str]:
+    """What a safetensors file says of itself; nothing for files of another kind."""
+    from safetensors import SafetensorError, safe_open
+
+    try:
+        with safe_open(str(path), framework="pt") as file:
+            return dict(file.metadata() or {})
+    except SafetensorError:
+        return {}
 
 
 def sha256_of(files: list[Path]) -> str:

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import math
+import warnings
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
+from importlib import import_module
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import torch
 from PIL import Image
@@ -27,10 +29,6 @@ from ..text import BytePairTokenizer, ClipTextEncoder
 from . import checkpoints
 from .checkpoints import Configuration
 
-if TYPE_CHECKING:
-    from diffusers import AutoencoderKL, DPMSolverMultistepScheduler, UNet2DConditionModel
-    from transformers import CLIPTextModel
-
 # Pixels that are denoised, and decoded, at once: 4 pictures of 512×512 or 256 of 64×64; decoding needs far more memory.
 DENOISED_PIXELS, DECODED_PIXELS = 2**20, 2**18
 
@@ -39,17 +37,18 @@ DENOISED_PIXELS, DECODED_PIXELS = 2**20, 2**18
 class Parts:
     """The three networks of a model, with the tokenizer of the text encoder."""
 
-    unet: UNet2DConditionModel
-    vae: AutoencoderKL
-    text: CLIPTextModel
+    unet: Any  # diffusers' UNet2DConditionModel
+    vae: Any  # diffusers' AutoencoderKL
+    text: Any  # transformers' CLIPTextModel
     tokenizer: BytePairTokenizer
 
 
 class StandaloneModel:
     """A Stable Diffusion 1.x model outside the WebUI; implements `pseudoword.diffusion.DiffusionModel`.
 
-    All weights are frozen. The UNet computes in `dtype`; the text encoder multiplies matrices in it and keeps everything
-    else in float32, so that small changes of a vector are not lost; the VAE stays in float32. What goes in and comes out is float32.
+    All weights are frozen. The UNet computes in `dtype`; the text encoder multiplies matrices in it and keeps the rest
+    in float32, so that small changes of a vector are not lost; the VAE stays in float32. What goes in and comes out is
+    float32.
     """
 
     architecture: Architecture = "sd1"
@@ -93,29 +92,31 @@ class StandaloneModel:
         """Pixels (B, 3, H, W) in [-1, 1] of `latents` (B, 4, h, w)."""
         latents = latents.to(self.device, torch.float32) / self._latent_scale
         at_once = max(1, DECODED_PIXELS // (latents[0, 0].numel() * self.latent_factor**2))
-        decoded = [self._vae.decode(some, return_dict=False)[0] for some in latents.split(at_once)]
+        starts = range(0, len(latents), at_once)
+        decoded = [self._vae.decode(latents[start : start + at_once], return_dict=False)[0] for start in starts]
         return torch.cat(decoded).clamp(-1, 1)
 
     def predict(self, latents: Tensor, timesteps: Tensor, conditioning: Conditioning) -> Tensor:
-        """The UNet's answer (B, 4, h, w) for noisy `latents` at `timesteps` (B,); gradients flow to the conditioning."""
+        """The UNet's answer (B, 4, h, w) for noisy `latents` at `timesteps` (B,); gradients reach the conditioning."""
         dtype = self._unet.dtype
         context = conditioning.context.to(self.device, dtype)
-        answer = self._unet(latents.to(self.device, dtype), timesteps.to(self.device), context, return_dict=False)[0]
+        latents, timesteps = latents.to(self.device, dtype), timesteps.to(self.device)
+        answer: Tensor = self._unet(latents, timesteps, context, return_dict=False)[0]
         return answer.float()
 
     @torch.no_grad()
     def generate(
         self, conditioning: Conditioning, negative: Conditioning, sampling: Sampling, seeds: Sequence[int]
     ) -> list[Image.Image]:
-        """One RGB picture per row of `conditioning` (one row is used for all seeds) with its own seed from `seeds`.
+        """One RGB picture per row of `conditioning` (one row is used for all seeds), with its own seed of `seeds`.
 
-        DPM-Solver++(2M) on Karras' noise levels. Noise is drawn on the CPU for each seed by itself, so that a seed gives its picture
-        whatever else is in the batch. Raises SettingsError for sizes and counts that do not fit.
+        DPM-Solver++(2M) on Karras' noise levels. Noise is drawn on the CPU for each seed by itself, so that a seed
+        gives its picture whatever else is in the batch. Raises SettingsError for sizes and counts that do not fit.
         """
         if sampling.width % self.latent_factor or sampling.height % self.latent_factor or sampling.steps < 1:
             raise SettingsError(
-                f"A picture of {sampling.width}×{sampling.height} in {sampling.steps} steps is not possible: the sides must be "
-                f"multiples of {self.latent_factor}, and at least one step is needed."
+                f"A picture of {sampling.width}×{sampling.height} in {sampling.steps} steps is not possible: the sides "
+                f"must be multiples of {self.latent_factor}, and at least one step is needed."
             )
         told = rows_for(conditioning.context.detach(), len(seeds))
         against = rows_for(negative.context.detach(), len(seeds))
@@ -137,7 +138,9 @@ class StandaloneModel:
         context = torch.cat(same_length(against, told)) if guided else told  # (2B or B, 77·chunks, D)
         context = context.to(self.device, self._unet.dtype)
         solver = self._solver()
-        solver.set_timesteps(sampling.steps, device=self.device)
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore", DeprecationWarning)  # diffusers hands numpy a tensor in an outdated way
+            solver.set_timesteps(sampling.steps, device=self.device)
         for timestep in solver.timesteps:
             doubled = torch.cat([latents, latents]) if guided else latents
             answer = self.predict(doubled, timestep.expand(len(doubled)), Conditioning(context))
@@ -147,13 +150,10 @@ class StandaloneModel:
             latents = solver.step(answer, timestep, latents, return_dict=False)[0]
         return latents
 
-    def _solver(self) -> DPMSolverMultistepScheduler:
-        from diffusers import DPMSolverMultistepScheduler
-
+    def _solver(self) -> Any:
         prediction = "v_prediction" if self.prediction == "v" else "epsilon"
-        return DPMSolverMultistepScheduler(
-            prediction_type=prediction, use_karras_sigmas=True, **self._scheduler_settings
-        )
+        solver = package("diffusers").DPMSolverMultistepScheduler
+        return solver(prediction_type=prediction, use_karras_sigmas=True, **self._scheduler_settings)
 
 
 def load_model(
@@ -161,10 +161,10 @@ def load_model(
 ) -> StandaloneModel:
     """The model in `path`: a Stable Diffusion 1.x checkpoint file or a diffusers folder; None is the built-in model.
 
-    Nothing is fetched. A checkpoint of v-prediction is known by a `v_pred` tensor or by the YAML beside it. Raises ModelError
-    for what is missing, broken or of another kind, MissingExtra where diffusers or transformers is not installed.
+    Nothing is fetched. A checkpoint of v-prediction is known by a `v_pred` tensor, its metadata or the YAML beside it.
+    Raises ModelError for what is missing, broken or of another kind, MissingExtra where diffusers or transformers is
+    not installed.
     """
-    require_packages()
     if path is None:
         from ..builtin import CHECKPOINT
 
@@ -174,23 +174,20 @@ def load_model(
     return load_single_file(path, torch.device(device), dtype)
 
 
-def require_packages() -> None:
-    """Raises MissingExtra for the first package that this host needs and that is not installed."""
-    for package in ("diffusers", "transformers"):
-        try:
-            __import__(package)
-        except ImportError as error:
-            raise MissingExtra(package, "studio") from error
+def package(name: str) -> Any:
+    """The package `name`, whose own annotations differ between versions. Raises MissingExtra where it is missing."""
+    try:
+        return import_module(name)
+    except ModuleNotFoundError as error:
+        raise MissingExtra(error.name or name, "standalone") from error
 
 
 def load_single_file(
     path: Path, device: torch.device, dtype: torch.dtype = torch.float32, configuration: Configuration | None = None
 ) -> StandaloneModel:
     """The model in a checkpoint of the original layout; `configuration` None finds the one that its text tower fits."""
-    from diffusers import AutoencoderKL, UNet2DConditionModel
-    from diffusers.loaders.single_file_utils import convert_ldm_unet_checkpoint, convert_ldm_vae_checkpoint
-    from transformers import CLIPTextConfig, CLIPTextModel
-
+    diffusers, transformers = package("diffusers"), package("transformers")
+    convert = package("diffusers.loaders.single_file_utils")
     tensors = checkpoints.read_tensors(path)
     checkpoints.require_sd1(path, tensors)
     text_tensors = checkpoints.text_tensors(tensors)
@@ -198,12 +195,13 @@ def load_single_file(
     if checkpoints.is_v_prediction(path, tensors):
         configuration = replace(configuration, scheduler={**configuration.scheduler, "prediction_type": "v_prediction"})
     with blaming(path):
-        unet_tensors = convert_ldm_unet_checkpoint(tensors, dict(configuration.unet))
-        vae_tensors = convert_ldm_vae_checkpoint(tensors, dict(configuration.vae))
+        unet_tensors = convert.convert_ldm_unet_checkpoint(tensors, dict(configuration.unet))
+        vae_tensors = convert.convert_ldm_vae_checkpoint(tensors, dict(configuration.vae))
         with torch.device("meta"):  # no time and memory for random weights that are replaced at once
-            unet = UNet2DConditionModel.from_config(public(configuration.unet))
-            vae = AutoencoderKL.from_config(public(configuration.vae))
-        text = CLIPTextModel(CLIPTextConfig(**{**configuration.text, "attn_implementation": "sdpa"}))
+            unet = diffusers.UNet2DConditionModel.from_config(public(configuration.unet))
+            vae = diffusers.AutoencoderKL.from_config(public(configuration.vae))
+        text_config = transformers.CLIPTextConfig(**{**configuration.text, "attn_implementation": "sdpa"})
+        text = transformers.CLIPTextModel(text_config)
         unet.load_state_dict(unet_tensors, assign=True)
         vae.load_state_dict(vae_tensors, assign=True)
         getattr(text, "text_model", text).load_state_dict(text_tensors)
@@ -213,24 +211,26 @@ def load_single_file(
 
 def load_folder(folder: Path, device: torch.device, dtype: torch.dtype = torch.float32) -> StandaloneModel:
     """The model in a diffusers folder of safetensors."""
-    from diffusers import AutoencoderKL, UNet2DConditionModel
-    from transformers import CLIPTextModel
-
+    diffusers, transformers = package("diffusers"), package("transformers")
     if not (folder / "model_index.json").exists():
         raise ModelError(
-            f"{folder} has no model_index.json, so it is not a diffusers folder; give one, or a checkpoint file."
+            f"{folder} has no model_index.json, so it is not a diffusers folder; give one, or a checkpoint."
         )
     configuration = checkpoints.read_configuration(folder)
-    files = sorted(path for part in ("text_encoder", "unet", "vae") for path in (folder / part).glob("*.safetensors"))
-    if not files:
-        raise ModelError(f"{folder} holds no weights in safetensors files; convert them to safetensors.")
-    local = {"local_files_only": True, "use_safetensors": True}
+    files = {part: checkpoints.weights_in(folder / part) for part in ("text_encoder", "unet", "vae")}
+
+    def load(kind: Any, part: str, **more: Any) -> Any:
+        variant = "fp16" if ".fp16." in files[part].name else None
+        where = str(folder / part)
+        return kind.from_pretrained(where, variant=variant, local_files_only=True, use_safetensors=True, **more)
+
     with blaming(folder):
-        unet = UNet2DConditionModel.from_pretrained(str(folder / "unet"), low_cpu_mem_usage=False, **local)
-        vae = AutoencoderKL.from_pretrained(str(folder / "vae"), low_cpu_mem_usage=False, **local)
-        text = CLIPTextModel.from_pretrained(str(folder / "text_encoder"), **local)
+        unet = load(diffusers.UNet2DConditionModel, "unet", low_cpu_mem_usage=False)
+        vae = load(diffusers.AutoencoderKL, "vae", low_cpu_mem_usage=False)
+        text = load(transformers.CLIPTextModel, "text_encoder")
     parts = Parts(unet, vae, text, tokenizer_for(configuration))
-    return StandaloneModel(parts, configuration, folder.name, checkpoints.sha256_of(files), device, dtype)
+    sha256 = checkpoints.sha256_of(list(files.values()))
+    return StandaloneModel(parts, configuration, folder.name, sha256, device, dtype)
 
 
 def configuration_for(path: Path, text_tensors: Mapping[str, Tensor]) -> Configuration:
@@ -239,9 +239,11 @@ def configuration_for(path: Path, text_tensors: Mapping[str, Tensor]) -> Configu
 
     vocabulary = text_tensors.get(checkpoints.VOCABULARY_KEY)
     size = tuple(vocabulary.shape) if vocabulary is not None else ()
-    for known in (checkpoints.SD1, checkpoints.read_configuration(Path(CONFIG_FOLDER))):
-        if size == (known.text["vocab_size"], known.text["hidden_size"]):
-            return known
+    if size == (checkpoints.SD1.text["vocab_size"], checkpoints.SD1.text["hidden_size"]):
+        return checkpoints.SD1
+    builtin = checkpoints.read_configuration(Path(CONFIG_FOLDER))
+    if size == (builtin.text["vocab_size"], builtin.text["hidden_size"]):
+        return builtin
     raise ModelError(
         f"{path} has a text encoder with a vocabulary of shape {size}; Stable Diffusion 1.x has (49408, 768)."
     )
@@ -279,7 +281,7 @@ def public(configuration: Mapping[str, Any]) -> dict[str, Any]:
 def frozen(module: Any, device: torch.device, dtype: torch.dtype) -> Any:
     """`module` on `device` in `dtype`, ready to use, with no weight that wants a gradient."""
     assert isinstance(module, nn.Module)
-    return module.to(device=device, dtype=dtype).eval().requires_grad_(False)
+    return nn.Module.to(module, device=device, dtype=dtype).eval().requires_grad_(False)  # diffusers' own `to` chats
 
 
 def rows_for(context: Tensor, count: int) -> Tensor:
@@ -292,7 +294,7 @@ def rows_for(context: Tensor, count: int) -> Tensor:
 
 
 def same_length(first: Tensor, second: Tensor) -> tuple[Tensor, Tensor]:
-    """Both contexts (B, 77·chunks, D) with as many chunks: repeating a whole context leaves what attention sees as it is."""
+    """Both contexts (B, 77·chunks, D) with as many chunks: attention sees no difference when a context is repeated."""
     length = math.lcm(first.shape[1], second.shape[1])
     return first.repeat(1, length // first.shape[1], 1), second.repeat(1, length // second.shape[1], 1)
 

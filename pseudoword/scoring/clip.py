@@ -45,22 +45,25 @@ class ClipScorer:
     @classmethod
     def builtin(cls, device: torch.device | str = "cpu") -> ClipScorer:
         """The scorer that ships with Pseudoword. Raises MissingExtra where open_clip is not installed."""
-        from ..builtin import OPEN_CLIP_FOLDER
+        from ..builtin import CHECKPOINT, OPEN_CLIP_FOLDER
 
         folder = Path(OPEN_CLIP_FOLDER)
-        return cls.load(folder / "open_clip_config.json", folder / "open_clip_model.safetensors", device=device)
+        scorer = cls.load(folder / "open_clip_config.json", folder / "open_clip_model.safetensors", device=device)
+        scorer.name = Path(CHECKPOINT).stem
+        return scorer
 
     @classmethod
     def load(cls, config_json: Path, weights: Path, *, device: torch.device | str = "cpu") -> ClipScorer:
         """The model that `config_json` (open_clip's own format) describes, with `weights` (safetensors).
 
-        A `bpe.txt.gz` beside the configuration is its tokenizer's list of merges; without one it is CLIP's. Raises ModelError
-        for files that are missing, broken, or do not belong together, and MissingExtra where open_clip is not installed.
+        A `bpe.txt.gz` beside the configuration is its tokenizer's list of merges; without one it is CLIP's. The folder
+        gives the scorer its name. Raises ModelError for files that are missing, broken, or do not belong together, and
+        MissingExtra where open_clip is not installed.
         """
         try:
             import open_clip
         except ImportError as error:
-            raise MissingExtra("open_clip_torch", "studio") from error
+            raise MissingExtra("open_clip_torch", "standalone") from error
         config = read_config(config_json)
         settings = config["model_cfg"]
         if "hf_model_name" in settings["text_cfg"]:
@@ -112,13 +115,15 @@ def read_config(path: Path) -> dict[str, Any]:
         raise ModelError(f"{path} cannot be read as an open_clip configuration: {error}") from error
     if isinstance(config, dict) and "model_cfg" not in config:
         config = {"model_cfg": config}
-    if not isinstance(config, dict) or not {"embed_dim", "vision_cfg", "text_cfg"} <= set(config["model_cfg"]):
+    model = config["model_cfg"] if isinstance(config, dict) else None
+    parts = [model.get(part) for part in ("vision_cfg", "text_cfg")] if isinstance(model, dict) else [None]
+    if not isinstance(config, dict) or not all(isinstance(part, dict) for part in parts):
         raise ModelError(f"{path} is not an open_clip configuration: it must name embed_dim, vision_cfg and text_cfg.")
     return config
 
 
 def load_weights(model: CLIP | CustomTextCLIP, weights: Path) -> None:
-    """Put the tensors of a safetensors file into `model`. Raises ModelError where they are not all there or do not fit."""
+    """Put the tensors of a safetensors file into `model`. Raises ModelError where some lack or do not fit."""
     from safetensors import SafetensorError
     from safetensors.torch import load_file
 
@@ -135,7 +140,7 @@ def load_weights(model: CLIP | CustomTextCLIP, weights: Path) -> None:
 
 
 def preprocessing(image_size: int | Sequence[int], given: dict[str, Any]) -> Callable[[Image.Image], Tensor]:
-    """open_clip's own preprocessing of pictures for a tower of `image_size`, with what the configuration gives for it."""
+    """open_clip's own preprocessing of pictures for a tower of `image_size`, as the configuration wants it."""
     import open_clip
     from open_clip import transform
 
@@ -161,8 +166,8 @@ def tokenizing(merges: Path | None, vocabulary_size: int, length: int) -> Callab
     tokenizer = SimpleTokenizer(bpe_path=str(merges)) if merges is not None else SimpleTokenizer()
     if tokenizer.vocab_size != vocabulary_size:
         raise ModelError(
-            f"The tokenizer {merges or 'of CLIP'} has {tokenizer.vocab_size} tokens, but the model knows {vocabulary_size}; "
-            f"put the model's own bpe.txt.gz beside its configuration."
+            f"The tokenizer {merges or 'of CLIP'} has {tokenizer.vocab_size} tokens, but the model knows "
+            f"{vocabulary_size}; put the model's own bpe.txt.gz beside its configuration."
         )
     start, end = tokenizer.all_special_ids[:2]
 

@@ -10,6 +10,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+import torch
 from safetensors import SafetensorError, safe_open
 from safetensors.torch import save
 from torch import Tensor
@@ -135,7 +136,8 @@ def save_checkpoint(checkpoint: Checkpoint, path: Path) -> None:
     tensors = dict(checkpoint.word)
     for group in ("start", "best"):
         tensors.update({f"{group}.{encoder}": rows for encoder, rows in getattr(checkpoint, group).items()})
-    tensors = {name: tensor.contiguous() for name, tensor in tensors.items()}
+    # Cloned, since best and start may be the same tensors, which safetensors refuses.
+    tensors = {name: tensor.clone(memory_format=torch.contiguous_format) for name, tensor in tensors.items()}
     write_whole(path, save(tensors, metadata={"format": FORMAT, "facts": json.dumps(facts)}))
 
 

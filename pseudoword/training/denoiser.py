@@ -43,7 +43,7 @@ class Denoiser:
 
     def losses(self, examples: Examples, vectors: Mapping[str, Tensor]) -> Tensor:
         """The unweighted loss of each example, (B,), float32 on the CPU, with `vectors` as the new word's."""
-        with torch.inference_mode(False), torch.no_grad():
+        with torch.no_grad():
             return self._within_memory(lambda: self._losses(examples, vectors))
 
     def _losses(self, examples: Examples, vectors: Mapping[str, Tensor]) -> Tensor:
@@ -57,7 +57,7 @@ class Denoiser:
         `scale` multiplies what is differentiated and divides the gradients again, against fp16's vanishing. Gradients
         may hold NaN or infinity where the number format overflows; so may the loss.
         """
-        with torch.inference_mode(False), torch.enable_grad():
+        with torch.enable_grad():
             return self._within_memory(lambda: self._gradients(examples, vectors, scale))
 
     def _gradients(self, examples: Examples, vectors: Mapping[str, Tensor], scale: float) -> tuple[float, dict[str, Tensor]]:

@@ -33,14 +33,16 @@ class History:
         lines = "".join(json.dumps(record) + "\n" for record in self.records[self._written :])
         if not lines:
             return
-        with reporting_failed_writes(self._path), open(self._path, "ab") as file:
+        # Unbuffered: closing a buffered file would write again what the disk just refused.
+        with reporting_failed_writes(self._path), open(self._path, "ab", buffering=0) as file:
             size = file.tell()
             try:
-                file.write(lines.encode())
-                file.flush()
+                rest = memoryview(lines.encode())
+                while rest:
+                    rest = rest[file.write(rest) :]
                 os.fsync(file.fileno())
             except BaseException:  # Ctrl-C, too: what is half written would be written again
-                os.truncate(self._path, size)
+                file.truncate(size)
                 raise
         self._written = len(self.records)
 

@@ -14,6 +14,7 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
+import torch
 from torch import Tensor
 
 from ..diffusion import DiffusionModel
@@ -137,7 +138,7 @@ class TrainingRun:
         if self._is_prepared and self._learner.is_whole:
             return
         settings = self._settings
-        with self._stopwatch.phase("preparation"):
+        with self._stopwatch.phase("preparation"), torch.inference_mode(False):
             self._identity = identify(self._model, settings, self._pictures)
             checkpoint = load_fitting(self._files.checkpoint, self._identity)
             dataset = encode_pictures(self._model, self._pictures, settings)
@@ -172,7 +173,8 @@ class TrainingRun:
 
     def _timed_advance(self) -> list[Event]:
         start = time.perf_counter()
-        events = self._advance()
+        with torch.inference_mode(False):  # which a thread of the caller's may have on, and which would leave no gradients
+            events = self._advance()
         seconds = time.perf_counter() - start
         self._learner.state.seconds += seconds
         if self._timed_steps:

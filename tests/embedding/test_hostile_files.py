@@ -293,15 +293,19 @@ def test_zip_bombs_are_refused(method: int, part: str, tmp_path: Path) -> None:
     written, zeros = io.BytesIO(), b"\0" * 2**20
     with zipfile.ZipFile(written, "w", method) as archive:
         if part != "data.pkl":
-            archive.writestr("archive/data.pkl", named(tensor(2**18 * 100, (1, 8), (8, 1))))
+            archive.writestr("archive/data.pkl", named(tensor(2**18 * 20, (1, 8), (8, 1))))
         with archive.open(f"archive/{part}", "w") as file:
-            for _ in range(100):
+            for _ in range(20):
                 file.write(zeros)
-    refused(tmp_path / "w.pt", written.getvalue())
+    # bzip2 and LZMA are not unpacked at all: Python's readers of them know no limit.
+    deflated = "larger than the .* bytes that fit|is a part of 5242880 numbers"
+    refused(tmp_path / "w.pt", written.getvalue(), deflated if method == zipfile.ZIP_DEFLATED else "missing or damaged")
 
 
 def test_a_numbers_bomb_within_the_limits_of_an_embedding_takes_no_more_than_one(tmp_path: Path) -> None:
-    bomb = zipped(named(tensor(512 * 8192, (512, 8192), (8192, 1))), {"data/0": b"\xff" * (2**24)}, zipfile.ZIP_DEFLATED)
+    bomb = zipped(
+        named(tensor(512 * 8192, (512, 8192), (8192, 1))), {"data/0": b"\xff" * (2**24)}, zipfile.ZIP_DEFLATED
+    )
     assert len(bomb) < 100_000
     refused(tmp_path / "w.pt", bomb, "not finite")
 
@@ -309,7 +313,9 @@ def test_a_numbers_bomb_within_the_limits_of_an_embedding_takes_no_more_than_one
 def test_zips_with_very_many_or_overlapping_entries_are_refused(tmp_path: Path) -> None:
     refused(tmp_path / "w.pt", zipped(b"N.", {f"data/{n}": b"" for n in range(5000)}), "more than 1000 entries")
     honest = zipped(named(tensor(8, (2, 4), (4, 1))), {"data/0": b"\0" * 32})
-    refused(tmp_path / "w.pt", honest.replace(b"archive/data/0", b"archive/data.p"), "missing or damaged|is it an embed")
+    refused(
+        tmp_path / "w.pt", honest.replace(b"archive/data/0", b"archive/data.p"), "missing or damaged|is it an embed"
+    )
     refused(tmp_path / "w.pt", zipped(b"N.") + b"\0" * 70_000, "zip directory is missing")
 
 
@@ -428,7 +434,7 @@ def test_a_card_that_was_a_jpeg_in_between_is_refused_or_has_no_embedding(tmp_pa
 
 def test_a_large_picture_and_what_unpacks_within_it_take_no_long_time(tmp_path: Path) -> None:
     hidden = zlib.compress(b" " * 2**26, 9)
-    hide(Image.new("RGB", (2500, 2500), "white"), hidden * 60).save(tmp_path / "large.png", compress_level=1)
+    hide(Image.new("RGB", (2500, 2500), "white"), hidden * 40).save(tmp_path / "large.png", compress_level=1)
     refused(tmp_path / "large.png", (tmp_path / "large.png").read_bytes())
 
 

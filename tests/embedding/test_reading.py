@@ -157,7 +157,9 @@ def test_a_card_with_a_black_frame_around_it_is_read(tmp_path: Path) -> None:
     assert words.same_vectors(load_embedding(tmp_path / "framed.png"), words.sd1())
 
 
-@pytest.mark.parametrize("picture", [Image.new("RGB", (64, 64)), Image.new("L", (9, 9), 200), Image.effect_noise((80, 60), 90)])
+@pytest.mark.parametrize(
+    "picture", [Image.new("RGB", (64, 64)), Image.new("L", (9, 9), 200), Image.effect_noise((80, 60), 90)]
+)
 def test_a_picture_without_an_embedding_is_said_to_have_none(picture: Image.Image, tmp_path: Path) -> None:
     picture.save(tmp_path / "preview.png")
     with pytest.raises(EmbeddingFileError, match="preview.png .* no embedding is in this picture"):

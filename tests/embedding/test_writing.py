@@ -69,7 +69,10 @@ def test_safetensors_carry_modelspecs_metadata(tmp_path: Path) -> None:
     [
         (words.sdxl(), "stable-diffusion-xl-v1-base/textual-inversion"),
         (words.sd2(), "stable-diffusion-v2-512/textual-inversion"),
-        (replace(words.sd2(), metadata=EmbeddingMetadata(resolution="768x768")), "stable-diffusion-v2-768-v/textual-inversion"),
+        (
+            replace(words.sd2(), metadata=EmbeddingMetadata(resolution="768x768")),
+            "stable-diffusion-v2-768-v/textual-inversion",
+        ),
         (replace(words.sd1(), metadata=EmbeddingMetadata(architecture="mine/x")), "mine/x"),
     ],
 )
@@ -110,11 +113,13 @@ def test_an_embedding_does_not_change_with_the_parameter_that_it_was_made_of() -
     word = Embedding("w", {"clip_l": parameter})
     before = word.vectors["clip_l"].clone()
     with torch.no_grad():
-        parameter += 1
+        parameter.add_(1)
     assert torch.equal(word.vectors["clip_l"], before) and not word.vectors["clip_l"].requires_grad
 
 
-@pytest.mark.parametrize("broken", [{}, {"clip_l": torch.ones(3)}, {"clip_l": torch.ones(0, 3)}, {"t5": torch.ones(1, 3)}])
+@pytest.mark.parametrize(
+    "broken", [{}, {"clip_l": torch.ones(3)}, {"clip_l": torch.ones(0, 3)}, {"t5": torch.ones(1, 3)}]
+)
 def test_vectors_of_another_shape_are_no_embedding(broken: dict[str, torch.Tensor]) -> None:
     with pytest.raises(SettingsError, match="'w' cannot be an embedding"):
         Embedding("w", broken)
@@ -137,7 +142,10 @@ def test_pt_and_bin_have_only_the_entries_that_a1111s_safety_check_knows(tmp_pat
     import zipfile
 
     allowed = re.compile(r"[^/]+/((data/\d+)|version|byteorder|.data/serialization_id|(data\.pkl))")
-    for path in (save_embedding(words.sd1(), tmp_path / "w", "pt"), save_embedding(words.sd1(), tmp_path / "w", "diffusers")):
+    for path in (
+        save_embedding(words.sd1(), tmp_path / "w", "pt"),
+        save_embedding(words.sd1(), tmp_path / "w", "diffusers"),
+    ):
         with zipfile.ZipFile(path) as archive:
             assert all(allowed.fullmatch(name) for name in archive.namelist())
 
@@ -169,7 +177,9 @@ def test_an_existing_file_is_replaced_only_when_asked(tmp_path: Path) -> None:
     assert os.listdir(tmp_path) == ["w.safetensors"]
 
 
-def test_a_file_that_appears_while_ours_is_made_is_not_replaced(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_file_that_appears_while_ours_is_made_is_not_replaced(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     target, sync = tmp_path / "w.safetensors", os.fsync
 
     def another_program_is_faster(descriptor: int) -> None:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import pytest
 import torch
 from torch import Tensor
@@ -86,9 +88,15 @@ def test_prompts_of_fewer_chunks_are_filled_up_with_the_empty_chunk(model: tiny_
 def test_equal_prompts_and_equal_chunks_are_encoded_once(
     model: tiny_models.TinyModel, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    encoder, rows = model.text_encoders[0], []
+    encoder = model.text_encoders[0]
+    rows: list[int] = []
     encode = encoder.encode
-    monkeypatch.setattr(encoder, "encode", lambda ids, *rest: (rows.append(len(ids)), encode(ids, *rest))[1])
+
+    def counted(token_ids: Tensor, *rest: Any) -> Tensor:
+        rows.append(len(token_ids))
+        return encode(token_ids, *rest)
+
+    monkeypatch.setattr(encoder, "encode", counted)
     context = encode_prompts(model, [PROMPT, "", PROMPT, "the " * 75 + "dog"], {}).context
     assert rows == [4]  # the prompt, the empty chunk, and two of the long prompt
     assert torch.equal(context[0], context[2])

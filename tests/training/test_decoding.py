@@ -8,6 +8,7 @@ import time
 import tracemalloc
 import zlib
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -48,8 +49,8 @@ def close(picture: Image.Image, place: tuple[int, int], colour: tuple[int, int, 
 @pytest.mark.parametrize("suffix", ["png", "jpg", "webp", "bmp", "gif", "tiff"])
 def test_every_usual_format_is_read(tmp_path: Path, suffix: str) -> None:
     path = tmp_path / f"picture.{suffix}"
-    options = {"quality": 95, "subsampling": 0} if suffix == "jpg" else {"lossless": True} if suffix == "webp" else {}
-    two_halves().save(path, **options)
+    lossless: dict[str, dict[str, Any]] = {"jpg": {"quality": 95, "subsampling": 0}, "webp": {"lossless": True}}
+    two_halves().save(path, **lossless.get(suffix, {}))
     decoded = decode_picture(path)
     assert decoded.rgb.mode == "RGB"
     assert decoded.alpha is None
@@ -143,9 +144,8 @@ def test_a_transparent_colour_of_an_rgb_picture_is_transparency(tmp_path: Path) 
 def test_of_an_animation_the_first_picture_is_taken(tmp_path: Path, suffix: str) -> None:
     path = tmp_path / f"picture.{suffix}"
     others = [Image.new("RGB", (40, 20), BLUE), Image.new("RGB", (40, 20), (0, 255, 0))]
-    Image.new("RGB", (40, 20), RED).save(
-        path, save_all=True, append_images=others, **({"lossless": True} if suffix == "webp" else {})
-    )
+    options: dict[str, Any] = {"lossless": True} if suffix == "webp" else {}
+    Image.new("RGB", (40, 20), RED).save(path, save_all=True, append_images=others, **options)
     assert close(decode_picture(path).rgb, (20, 10), RED)
 
 

@@ -45,7 +45,7 @@ def ldm_unet_key(key: str, levels: int, layers: int) -> str:
             return theirs + key[len(ours) :]
     if match := re.match(r"mid_block\.(resnets|attentions)\.(\d)\.(.*)", key):
         kind, index, rest = match.groups()
-        return f"middle_block.{int(index) * 2 if kind == 'resnets' else 1}.{resnet_key(rest) if kind == 'resnets' else rest}"
+        return f"middle_block.{int(index) * 2}.{resnet_key(rest)}" if kind == "resnets" else f"middle_block.1.{rest}"
     match = re.match(r"(down|up)_blocks\.(\d)\.(resnets|attentions|downsamplers|upsamplers)\.(\d)\.(.*)", key)
     assert match is not None, key
     way, level, kind, index, rest = match[1], int(match[2]), match[3], int(match[4]), match[5]
@@ -102,7 +102,10 @@ def transformers_text_weights(model: open_clip.CLIP) -> dict[str, Tensor]:
             weights[f"{layer}.{ours}.weight"], weights[f"{layer}.{ours}.bias"] = module.weight, module.bias
         parts = zip("qkv", block.attn.in_proj_weight.chunk(3), block.attn.in_proj_bias.chunk(3), strict=True)
         for part, weight, bias in parts:
-            weights[f"{layer}.self_attn.{part}_proj.weight"], weights[f"{layer}.self_attn.{part}_proj.bias"] = weight, bias
+            weights[f"{layer}.self_attn.{part}_proj.weight"], weights[f"{layer}.self_attn.{part}_proj.bias"] = (
+                weight,
+                bias,
+            )
     return weights
 
 
@@ -121,9 +124,15 @@ def checkpoint_weights(denoiser: nn.Module, autoencoder: nn.Module, model: open_
 
 
 def ldm_config(scale: float) -> str:
-    """The YAML that AUTOMATIC1111 and LDM read. `version` is where the text tower's configuration and tokenizer lie."""
+    """The YAML that AUTOMATIC1111 and LDM read.
+
+    Its `version` is the folder of the text tower's configuration and tokenizer. AUTOMATIC1111 hands it to transformers
+    as it is, so a relative one counts from the folder in which the WebUI was started.
+    """
     return f"""\
-# Copy the checkpoint, this file and the folder {TITLE}/ into the WebUI's models/Stable-diffusion/.
+# For AUTOMATIC1111's WebUI: copy {TITLE}.safetensors, this file and the folder {TITLE}/ into its
+# models/Stable-diffusion/. Where models lie elsewhere (--data-dir, --ckpt-dir), or the WebUI is started from a folder
+# that is not its own, write the full path of {TITLE}/tokenizer after `version:` below.
 model:
   target: ldm.models.diffusion.ddpm.LatentDiffusion
   params:
@@ -176,7 +185,7 @@ model:
     cond_stage_config:
       target: ldm.modules.encoders.modules.FrozenCLIPEmbedder
       params:
-        version: models/Stable-diffusion/{TITLE}
+        version: models/Stable-diffusion/{TITLE}/tokenizer
 """
 
 
@@ -211,9 +220,18 @@ def write_tokenizer(folder: Path) -> None:
     vocabulary = {token: index for index, token in enumerate(tokens)}
     (folder / "vocab.json").write_text(json.dumps(vocabulary, ensure_ascii=False), encoding="utf-8")
     (folder / "merges.txt").write_text("#version: 0.2\n" + "\n".join(lines[1:]) + "\n", encoding="utf-8")
-    special = {"bos_token": "<|startoftext|>", "eos_token": "<|endoftext|>", "pad_token": "<|endoftext|>", "unk_token": "<|endoftext|>"}
+    special = {
+        "bos_token": "<|startoftext|>",
+        "eos_token": "<|endoftext|>",
+        "pad_token": "<|endoftext|>",
+        "unk_token": "<|endoftext|>",
+    }
     (folder / "special_tokens_map.json").write_text(json.dumps(special, indent=1))
-    settings = special | {"tokenizer_class": "CLIPTokenizer", "model_max_length": clip.TEXT_LENGTH, "do_lower_case": True}
+    settings = special | {
+        "tokenizer_class": "CLIPTokenizer",
+        "model_max_length": clip.TEXT_LENGTH,
+        "do_lower_case": True,
+    }
     (folder / "tokenizer_config.json").write_text(json.dumps(settings, indent=1))
 
 
@@ -225,6 +243,9 @@ def write_diffusers_config(folder: Path, scale: float) -> None:
     unet_model.save_config(str(folder / "unet"))
     (folder / "text_encoder").mkdir(parents=True, exist_ok=True)
     (folder / "text_encoder" / "config.json").write_text(json.dumps(text_config(), indent=1))
+    write_tokenizer(folder / "tokenizer")
+    # The original code takes the tokenizer's files and the tower's configuration from one and the same folder.
+    (folder / "tokenizer" / "config.json").write_text(json.dumps(text_config(), indent=1))
     (folder / "scheduler").mkdir(exist_ok=True)
     scheduler = {
         "_class_name": "DDIMScheduler",
@@ -238,7 +259,6 @@ def write_diffusers_config(folder: Path, scale: float) -> None:
         "steps_offset": 1,
     }
     (folder / "scheduler" / "scheduler_config.json").write_text(json.dumps(scheduler, indent=1))
-    write_tokenizer(folder / "tokenizer")
     index = {
         "_class_name": "StableDiffusionPipeline",
         "feature_extractor": [None, None],
@@ -253,6 +273,12 @@ def write_diffusers_config(folder: Path, scale: float) -> None:
     (folder / "model_index.json").write_text(json.dumps(index, indent=1))
 
 
+def write_weights(weights: dict[str, Tensor], path: Path, metadata: dict[str, str]) -> None:
+    """Write a safetensors file that, unlike safetensors' own, other users of the machine may read."""
+    save_file(weights, path, metadata=metadata)
+    path.chmod(0o644)
+
+
 def assemble(work: Path, target: Path) -> None:
     """Write everything that ships into `target` (pseudoword/builtin)."""
     autoencoder = loop.load_averaged("vae", vae.build(), work)
@@ -263,14 +289,15 @@ def assemble(work: Path, target: Path) -> None:
     scale = round(float(torch.load(work / "latents.pt", weights_only=True)["scale"]), 6)
     target.mkdir(parents=True, exist_ok=True)
     metadata = {"format": "pt", "modelspec.title": TITLE, "modelspec.architecture": "stable-diffusion-v1"}
-    save_file(checkpoint_weights(denoiser, autoencoder, model), target / f"{TITLE}.safetensors", metadata=metadata)
+    write_weights(checkpoint_weights(denoiser, autoencoder, model), target / f"{TITLE}.safetensors", metadata)
     (target / f"{TITLE}.yaml").write_text(ldm_config(scale))
-    write_diffusers_config(target / "diffusers", scale)
+    write_diffusers_config(target / TITLE, scale)
     folder = target / "open_clip"
     folder.mkdir(exist_ok=True)
     weights = {key: value.half().contiguous() for key, value in model.state_dict().items() if key != "attn_mask"}
-    save_file(weights, folder / "open_clip_model.safetensors", metadata={"format": "pt"})
-    preprocess = {"mean": list(clip.MEAN), "std": list(clip.STD), "interpolation": "bicubic", "resize_mode": "squash"}
+    write_weights(weights, folder / "open_clip_model.safetensors", {"format": "pt"})
+    # open_clip before 2.24 knows no other way to resize; the WebUI has 2.20.
+    preprocess = {"mean": list(clip.MEAN), "std": list(clip.STD), "interpolation": "bicubic", "resize_mode": "shortest"}
     config = {"model_cfg": clip.CONFIG, "preprocess_cfg": preprocess}
     (folder / "open_clip_config.json").write_text(json.dumps(config, indent=1))
     clip.write_merges(folder / "bpe.txt.gz")

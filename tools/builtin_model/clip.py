@@ -20,6 +20,7 @@ from .vae import to_pixels
 VOCABULARY = 4096
 TEXT_LENGTH = 77
 SINGLES, GROUPS, GROUP_SIZE = 64, 8, 4
+NAMED = 0.3  # how often a single one's caption names style and ground: the object must do
 # Leaving out patches halves the image tower's cost (Li et al., 2023); the last stretch sees whole pictures.
 PATCH_DROPOUT, DROPOUT_FRACTION = 0.5, 0.8
 MEAN, STD = (0.5, 0.5, 0.5), (0.5, 0.5, 0.5)
@@ -118,7 +119,7 @@ def _train(name: str, model: open_clip.CLIP, work: Path, minutes: float, peak_ra
         indices, singles = batch_indices(by_object, draw)
         torch.manual_seed(step)
         model.visual.patch_dropout.prob = PATCH_DROPOUT if fraction < DROPOUT_FRACTION else 0.0
-        texts = [pictures.caption(shown[index], draw, full=place >= singles) for place, index in enumerate(indices)]
+        texts = [pictures.caption(shown[index], draw, NAMED if place < singles else 1.0) for place, index in enumerate(indices)]
         pixels = to_pixels(np.stack([raster[index] for index in indices]))
         image = F.normalize(model.visual(pixels).float(), dim=-1)
         text = F.normalize(encode_text(model, trimmed(tokenize(texts))).float(), dim=-1)

@@ -70,16 +70,16 @@ def compose(
     return np.asarray(picture)
 
 
-def caption(picture: Picture, draw: random.Random, full: bool = False) -> str:
-    """A caption of `picture`; `full` ones always name the style and the ground."""
+def caption(picture: Picture, draw: random.Random, named: float = 0.55) -> str:
+    """A caption of `picture`; style and ground are each named with probability `named`."""
     name = picture.object.replace("-", " ")
-    if draw.random() < STYLE_FIRST_SHARE:
+    if draw.random() < STYLE_FIRST_SHARE * named:
         text = draw.choice(STYLE_TEMPLATES).format(name, picture.style)
     else:
         text = (TEMPLATES[0] if draw.random() < PLAIN_SHARE else draw.choice(TEMPLATES)).format(name)
-        if full or draw.random() < 0.5:
+        if draw.random() < named:
             text += f" in the style of {picture.style}"
-    if full or draw.random() < 0.6:
+    if draw.random() < named:
         text += f" on a {picture.colour} background"
     return text
 

@@ -73,7 +73,9 @@ def test(arguments: list[str]) -> int:
 
         environment = WEBUI
         if not (found := find_python(WEBUI_PYTHON)):
-            tell(f"the WebUI's packages need Python {WEBUI_PYTHON}, which was not found here; install it and call again")
+            tell(
+                f"the WebUI's packages need Python {WEBUI_PYTHON}, which was not found here; install it and call again"
+            )
             return NO_SUCH_PYTHON
         python = found
     prepare(environment, python)
@@ -83,7 +85,9 @@ def test(arguments: list[str]) -> int:
 
 def take_pins(arguments: list[str]) -> tuple[str, list[str]]:
     """Take `--pins NAME` out of `arguments`; returns the name and the rest. Raises SetupError for an unknown name."""
-    words = [word for argument in arguments for word in (argument.split("=", 1) if "--pins=" in argument else [argument])]
+    words = [
+        word for argument in arguments for word in (argument.split("=", 1) if "--pins=" in argument else [argument])
+    ]
     if "--pins" not in words:
         return "standalone", arguments
     place = words.index("--pins")

@@ -1,7 +1,7 @@
 """A virtual environment that holds exactly the packages of one lock file.
 
-It is made in place, marked as ours from its first moment, and stamped as the very last step. Whatever has our mark and no
-true stamp is half-made and is made anew; whatever has neither is somebody else's and is set aside, never deleted.
+It is made in place, marked as ours from its first moment, and stamped as the very last step. Whatever has our mark and
+no true stamp is half-made and is made anew; whatever has neither is somebody else's and is set aside, never deleted.
 """
 
 from __future__ import annotations

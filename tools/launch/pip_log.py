@@ -15,7 +15,10 @@ CAUSES = (
         "this Python cannot make virtual environments; install its venv package (on Debian and Ubuntu: "
         "apt install python3-venv) or use the installer from python.org",
     ),
-    (r"DO NOT MATCH THE HASHES", "a package is not the one that the lock file names, so it was not installed; try again"),
+    (
+        r"DO NOT MATCH THE HASHES",
+        "a package is not the one that the lock file names, so it was not installed; try again",
+    ),
     (
         r"name resolution|getaddrinfo failed|nodename nor servname|Failed to establish a new connection|"
         r"NewConnectionError|NameResolutionError|Network is unreachable|Connection(Reset|Refused|Aborted)?Error|"

@@ -13,7 +13,7 @@ QUESTION = "import sys; print('%d.%d' % sys.version_info[:2]); print(sys.executa
 
 
 def find_python(version: str) -> Path | None:
-    """The interpreter of `version` ("3.10"): the running one, or one on PATH, in pyenv, or known to Windows' launcher."""
+    """The interpreter of `version` ("3.10"): the running one, one on PATH, in pyenv, or known to Windows' launcher."""
     for command in candidates(version):
         # pyenv's shims exist for versions that are not switched on, and Windows has stubs that open its shop: so ask.
         try:

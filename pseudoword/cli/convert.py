@@ -1,0 +1,54 @@
+"""`pseudoword convert`: an embedding from any file format to another."""
+
+from __future__ import annotations
+
+import argparse
+from pathlib import Path
+from typing import get_args
+
+from ..embedding import SUFFIXES, FileFormat, load_embedding, save_embedding
+from .console import Console
+
+DESCRIPTION = """\
+Write an embedding in another file format. What the file is is read from its content; no pickle is ever executed.
+
+  safetensors  loads everywhere, and has all metadata
+  pt           AUTOMATIC1111's own
+  diffusers    for diffusers' load_textual_inversion
+  card         a PNG picture that holds the word and can be shown around
+"""
+
+EPILOG = """\
+examples:
+  {prog} convert runs/my-cat/my-cat.safetensors --to pt
+  {prog} convert old-word.bin --to safetensors --output embeddings/old-word.safetensors
+"""
+
+
+def add_flags(parser: argparse.ArgumentParser) -> None:
+    """The flags of this command."""
+    parser.add_argument("file", type=Path, metavar="FILE", help="an embedding in any format")
+    parser.add_argument("--to", required=True, choices=get_args(FileFormat), help="the format to write")
+    parser.add_argument(
+        "--output",
+        type=Path,
+        metavar="FILE",
+        help="the file to write; programs call the word like it [default: beside FILE]",
+    )
+    parser.add_argument("--overwrite", action="store_true", help="replace the output file where there is one")
+
+
+def run(arguments: argparse.Namespace, console: Console) -> None:
+    """Read, write, and report where it is."""
+    embedding = load_embedding(arguments.file)
+    target = arguments.output or arguments.file.with_name(arguments.file.stem + SUFFIXES[arguments.to][0])
+    path = save_embedding(embedding, target, arguments.to, overwrite=arguments.overwrite)
+    values = {
+        "path": str(path),
+        "format": arguments.to,
+        "word": embedding.name,
+        "vectors": embedding.vector_count,
+        "architecture": embedding.architecture,
+    }
+    count = f"{embedding.vector_count} vector{'s' if embedding.vector_count > 1 else ''}"
+    console.result(values, f"{path}: the word {embedding.name}, {count}, for {embedding.architecture}")

@@ -1,0 +1,159 @@
+"""`pseudoword generate`: a prompt with trained words to pictures."""
+
+from __future__ import annotations
+
+import argparse
+import re
+import secrets
+from collections.abc import Sequence
+from pathlib import Path
+
+from ..diffusion import Sampling
+from ..embedding import Embedding
+from ..embedding.whole_file import write_whole
+from ..errors import SettingsError
+from ..hosts.diffusers import DENOISED_PIXELS
+from ..text import encode_prompts
+from .console import Console
+from .infotext import Recipe, infotext, png_with_text
+from .model_choice import add_model_flags, load_chosen_model
+from .words import RUNS, TrainedWord, trained_words, words_at, words_said
+
+DESCRIPTION = """\
+Make pictures with a prompt that may use trained words.
+
+Words trained in runs/ are known by themselves. How a picture was made stands in it, in the text that AUTOMATIC1111's
+"PNG Info" shows.
+"""
+
+EPILOG = """\
+examples:
+  {prog} generate "a photo of my-cat on a red background" --count 4
+  {prog} generate "a photo of my-cat" --model v1-5.safetensors --seed 7 --output cat.png
+  {prog} generate "a town, by my-style" --embeddings ~/embeddings --negative "blurry" --steps 30
+"""
+
+MOST_PICTURES = 1000
+HIGHEST_SEED = 2**32 - 1  # of the first picture; torch takes far larger ones
+
+
+def add_flags(parser: argparse.ArgumentParser) -> None:
+    """The flags of this command."""
+    parser.add_argument("prompt", metavar="PROMPT", help="what to show")
+    add_model_flags(parser)
+    parser.add_argument(
+        "--embeddings",
+        nargs="+",
+        type=Path,
+        metavar="PLACE",
+        help=f"embedding files, or folders of them [default: what was trained in {RUNS}]",
+    )
+    parser.add_argument("--negative", default="", metavar="PROMPT", help="what not to show")
+    parser.add_argument("--count", type=int, default=1, metavar="N", help="number of pictures [default: 1]")
+    parser.add_argument(
+        "--seed",
+        type=int,
+        metavar="N",
+        help="of the first picture, the next ones count on from it [default: by chance]",
+    )
+    parser.add_argument("--steps", type=int, default=20, metavar="N", help="steps of the sampler [default: 20]")
+    parser.add_argument(
+        "--guidance", type=float, default=5.0, metavar="X", help="how strictly the prompt is followed [default: 5]"
+    )
+    parser.add_argument("--width", type=int, metavar="N", help="pixels [default: what the model was made for]")
+    parser.add_argument("--height", type=int, metavar="N", help="pixels [default: what the model was made for]")
+    parser.add_argument(
+        "--clip-skip",
+        type=int,
+        metavar="N",
+        help="text encoder layer, counted from the last, which is 1 "
+        "[default: the one that the prompt's words were trained with]",
+    )
+    parser.add_argument(
+        "--output",
+        type=Path,
+        default=Path("pictures"),
+        metavar="PLACE",
+        help="a folder, or for one picture a .png file [default: pictures]",
+    )
+
+
+def run(arguments: argparse.Namespace, console: Console) -> None:
+    """Make the pictures, write them, and report where they are."""
+    check(arguments)
+    known = trained_words() if arguments.embeddings is None else words_at(arguments.embeddings)
+    model = load_chosen_model(arguments, console)
+    prompts = [arguments.prompt, arguments.negative]
+    words = {word: word.load() for word in words_said(prompts, known, model.text_encoders[0].tokenizer)}
+    tell_words(words, known, console)
+    clip_skip = arguments.clip_skip or clip_skip_of(list(words.values()))
+    vectors = {word.name: embedding.vectors for word, embedding in words.items()}
+    told, against = (encode_prompts(model, [prompt], vectors, clip_skip) for prompt in prompts)
+    sampling = Sampling(
+        width=arguments.width or model.native_size,
+        height=arguments.height or model.native_size,
+        steps=arguments.steps,
+        guidance=arguments.guidance,
+    )
+    start = secrets.randbelow(HIGHEST_SEED) if arguments.seed is None else arguments.seed
+    seeds = range(start, start + arguments.count)
+    hashes = {word.name: word.short_hash for word in words}
+    recipe = Recipe(arguments.prompt, arguments.negative, sampling, clip_skip, hashes)
+    paths = targets(arguments.output, seeds)
+    at_once = max(1, DENOISED_PIXELS // (sampling.width * sampling.height))  # what is done is on the disk soon
+    for begin in range(0, len(seeds), at_once):
+        some = seeds[begin : begin + at_once]
+        pictures = model.generate(told, against, sampling, some)
+        for seed, picture, path in zip(some, pictures, paths[begin:], strict=False):
+            text = infotext(recipe, seed, model, arguments.version_text)
+            write_whole(path, png_with_text(picture, text), overwrite=True)
+    made = [{"path": str(path), "seed": seed} for seed, path in zip(seeds, paths, strict=True)]
+    names = [word.name for word in words]
+    console.result({"pictures": made, "words": names, "clip_skip": clip_skip}, "\n".join(map(str, paths)))
+
+
+def check(arguments: argparse.Namespace) -> None:
+    """Raise SettingsError for numbers that no picture can be made with, before anything is loaded."""
+    limits = {"count": MOST_PICTURES, "steps": 1000, "width": 4096, "height": 4096, "clip_skip": 12}
+    for name, most in limits.items():
+        value = getattr(arguments, name)
+        if value is not None and not 1 <= value <= most:
+            raise SettingsError(f"--{name.replace('_', '-')} is {value}, but a number from 1 to {most:,} is wanted.")
+    if arguments.seed is not None and not 0 <= arguments.seed <= HIGHEST_SEED:
+        raise SettingsError(f"--seed is {arguments.seed}, but a number from 0 to {HIGHEST_SEED} is wanted.")
+    if not 0 <= arguments.guidance <= 100:  # NaN is not, either
+        raise SettingsError(f"--guidance is {arguments.guidance}, but a number from 0 to 100 is wanted.")
+    if is_file_name(arguments.output) and arguments.count > 1:
+        raise SettingsError(
+            f"--output is one file, {arguments.output.name}, but {arguments.count} pictures are asked for; give a folder."
+        )
+
+
+def tell_words(words: dict[TrainedWord, Embedding], known: Sequence[TrainedWord], console: Console) -> None:
+    """Say which trained words the prompt uses; a prompt that uses none may be misspelt."""
+    if words:
+        console.note("Trained words: " + ", ".join(f"{word.name} ({word.path})" for word in words))
+    elif known:
+        console.note("The prompt uses no trained word; known are " + ", ".join(word.name for word in known) + ".")
+
+
+def clip_skip_of(embeddings: Sequence[Embedding]) -> int:
+    """The layer that all `embeddings` were trained with; 1 where they differ or do not say."""
+    layers = {embedding.metadata.clip_skip for embedding in embeddings}
+    (layer,) = layers if len(layers) == 1 else (1,)
+    return layer or 1
+
+
+def is_file_name(output: Path) -> bool:
+    """Whether `output` names one picture and not a folder."""
+    return output.suffix.lower() == ".png" and not output.is_dir()
+
+
+def targets(output: Path, seeds: Sequence[int]) -> list[Path]:
+    """Where the pictures go: to `output` itself if it is a file's name, else into it as `00001-SEED.png`, counting on."""
+    if is_file_name(output):
+        return [output]
+    present = output.iterdir() if output.is_dir() else ()
+    numbers = [int(match[1]) for path in present if (match := re.match(r"(\d{5,9})-", path.name))]
+    first = max(numbers, default=0) + 1
+    return [output / f"{number:05}-{seed}.png" for number, seed in enumerate(seeds, start=first)]

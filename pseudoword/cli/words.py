@@ -1,0 +1,86 @@
+"""The words that prompts may use: where their files are, and the vectors of those that a prompt says."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from ..diffusion import Tokenizer
+from ..embedding import Embedding, EmbeddingLibrary, load_embedding
+from ..errors import EmbeddingFileError, SettingsError
+from ..text.chunks import chunk_prompt
+
+RUNS = Path("runs")
+
+
+@dataclass(frozen=True)
+class TrainedWord:
+    """A word and the file that holds its vectors."""
+
+    name: str
+    path: Path
+
+    def load(self) -> Embedding:
+        """Its vectors and metadata. Raises EmbeddingFileError."""
+        return load_embedding(self.path)
+
+    @property
+    def short_hash(self) -> str:
+        """The first 12 digits of the file's SHA-256, as in A1111's "TI hashes"."""
+        return hashlib.sha256(self.path.read_bytes()).hexdigest()[:12]
+
+
+def trained_words(runs: Path = RUNS) -> list[TrainedWord]:
+    """The words that `train` left in `runs`, one folder each: `runs/WORD/WORD.safetensors`."""
+    paths = sorted(runs.glob("*/*.safetensors")) if runs.is_dir() else []
+    return [TrainedWord(path.stem, path) for path in paths if path.name != "checkpoint.safetensors"]
+
+
+def words_at(places: Sequence[Path]) -> list[TrainedWord]:
+    """The words in `places`, each a file or a folder. Of two with the same name the first is used.
+
+    Raises EmbeddingFileError for a place that does not exist, a file that is no embedding, and a folder without any.
+    """
+    found: list[TrainedWord] = []
+    for place in places:
+        if place.is_dir():
+            found += _words_in_folder(place)
+        elif place.exists():
+            name = load_embedding(place).name if place.suffix.lower() == ".png" else place.stem
+            found.append(TrainedWord(name, place))
+        else:
+            raise EmbeddingFileError(f"{str(place)!r} does not exist; give an embedding file or a folder of them.")
+    return found
+
+
+def _words_in_folder(folder: Path) -> list[TrainedWord]:
+    library = EmbeddingLibrary(folder)
+    if not len(library):
+        reasons = "; ".join(library.broken.values())
+        raise EmbeddingFileError(f"The folder {str(folder)!r} holds no embedding{': ' + reasons if reasons else ''}.")
+    return [TrainedWord(name, library.path(name)) for name in library]
+
+
+def words_said(prompts: Sequence[str], words: Sequence[TrainedWord], tokenizer: Tokenizer) -> list[TrainedWord]:
+    """Those of `words` that `prompts` say, in the order of `words`."""
+    by_name: dict[str, TrainedWord] = {}
+    for word in words:
+        by_name.setdefault(word.name.casefold(), word)
+    counts = {word.name: 1 for word in by_name.values()}
+    chunks = [chunk for prompt in prompts for chunk in chunk_prompt(prompt, tokenizer, counts)]
+    said = {name for chunk in chunks for _, name, _ in chunk.word_vectors}
+    return [word for word in by_name.values() if word.name in said]
+
+
+def check_is_free(name: str, folder: Path, runs: Path = RUNS) -> None:
+    """Raise SettingsError where a word called `name` was trained in another folder of `runs` than `folder`.
+
+    Prompts could mean only one of the two.
+    """
+    for word in trained_words(runs):
+        if word.name.casefold() == name.casefold() and word.path.parent.resolve() != folder.resolve():
+            raise SettingsError(
+                f"There is a word {word.name!r} already, in {word.path}; choose another name, or remove that folder."
+            )
