@@ -1,4 +1,4 @@
-"""How fast Pseudoword is, and how good what it learns: `python run.py bench`, or some of it: `python run.py bench words`.
+"""How fast Pseudoword is, and how good what it learns: `python run.py bench`, or a part: `python run.py bench words`.
 
     training.py   one training run and the figures of its word, which the others share
     demo.py       seconds and memory of `pseudoword demo`

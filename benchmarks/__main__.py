@@ -18,7 +18,9 @@ NAMES = ("overhead", "demo", "peer", "norm", "words")
 def main() -> None:
     """Run what was asked for; each figure file is written as soon as its benchmark is over."""
     parser = argparse.ArgumentParser(prog="python run.py bench", description=__doc__)
-    parser.add_argument("names", nargs="*", metavar="NAME", help=f"which to run: {', '.join(NAMES)}; all of them if none is named")
+    parser.add_argument(
+        "names", nargs="*", metavar="NAME", help=f"which to run: {', '.join(NAMES)}; all of them if none is named"
+    )
     parser.add_argument("--output", type=Path, default=Path("build/benchmarks"), help="folder for figures and pictures")
     chosen = parser.parse_args()
     unknown = [name for name in chosen.names if name not in NAMES]

@@ -13,7 +13,7 @@ NORMS = ("vocabulary", "free")
 
 
 def measure(bench: Bench, work: Path) -> dict[str, Any]:
-    """Both ways on the first objects: mean validation loss, likeness and editability at the best step, and mean length."""
+    """Both ways on the first objects: validation loss, likeness and editability at the best step, and length; means."""
     result: dict[str, Any] = {}
     for norm in NORMS:
         runs = [train(bench, source, work / norm / source.name, norm=norm) for source in object_folders()[:OBJECTS]]

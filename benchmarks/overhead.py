@@ -21,7 +21,14 @@ def measure(bench: Bench, work: Path) -> dict[str, Any]:
     """One run without validation or previews, and bare forward and backward passes of the same size around it."""
     before = bare_step_seconds(bench)
     trained = train(
-        bench, object_folders()[0], work / "overhead", steps=STEPS, validate_every=0, preview_every=0, save_every=0, early_stop=False
+        bench,
+        object_folders()[0],
+        work / "overhead",
+        steps=STEPS,
+        validate_every=0,
+        preview_every=0,
+        save_every=0,
+        early_stop=False,
     )
     bare = (before + bare_step_seconds(bench)) / 2
     phases = trained.phase_seconds
@@ -33,7 +40,9 @@ def measure(bench: Bench, work: Path) -> dict[str, Any]:
         "outside UNet and text encoder, share of a step": round(1 - passes / steps, 4),
         "goal": GOAL,
         "step against bare passes, ratio": round(steps / STEPS / bare, 3),
-        "share of a whole run, by what it does": {name: round(value / sum(seconds.values()), 3) for name, value in seconds.items()},
+        "share of a whole run, by what it does": {
+            name: round(value / sum(seconds.values()), 3) for name, value in seconds.items()
+        },
     }
 
 

@@ -67,7 +67,9 @@ def seconds_to(curve: Curve, mark: float) -> float:
 
 def settings_for(source: Path) -> TrainSettings:
     """Default settings but for a fixed length, and no previews."""
-    return TrainSettings(name=f"<{source.name}>", steps=STEPS, validate_every=VALIDATE_EVERY, preview_every=0, early_stop=False)
+    return TrainSettings(
+        name=f"<{source.name}>", steps=STEPS, validate_every=VALIDATE_EVERY, preview_every=0, early_stop=False
+    )
 
 
 def curve_of_ours(bench: Bench, source: Path, folder: Path) -> Curve:

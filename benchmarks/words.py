@@ -1,4 +1,4 @@
-"""What is learned: 20 held-out objects and the held-out style, each against the best word that the model already knew."""
+"""What is learned: 20 held-out objects and the held-out style, each against the best word that the model knew."""
 
 from __future__ import annotations
 
@@ -36,7 +36,9 @@ def measure(bench: Bench, work: Path) -> dict[str, Any]:
     return {"objects better": f"{better} of {len(objects)}", "goal": GOAL, "words": figures}
 
 
-def compare(bench: Bench, source: Path, templates: str, prompt: str, folder: Path) -> tuple[dict[str, Any], list[tuple[str, Image.Image]]]:
+def compare(
+    bench: Bench, source: Path, templates: str, prompt: str, folder: Path
+) -> tuple[dict[str, Any], list[tuple[str, Image.Image]]]:
     """Figures of the word of `source`, and rows of pictures: training set, best known word, trained word."""
     trained = train(bench, source, folder, templates=templates)
     training = trained.images

@@ -105,10 +105,10 @@ class TextEncoder(Protocol):
         ...
 
     def encode(self, token_ids: Tensor, input_vectors: Tensor, clip_skip: int = 1) -> Tensor:
-        """Hidden states (B, 77, D) of `input_vectors` (B, 77, D), which stand in for the vectors of `token_ids` (B, 77).
+        """Hidden states (B, 77, D) of `input_vectors` (B, 77, D), standing in for the vectors of `token_ids` (B, 77).
 
         `clip_skip` 1 is the last layer, 2 the one before, …; the final layer norm is applied to any of them, as in
-        A1111. Gradients flow to `input_vectors` where they are wanted. Raises SettingsError for a layer that is not there.
+        A1111. Gradients flow to `input_vectors` where they are wanted. Raises SettingsError for a layer that is absent.
         """
         ...
 
@@ -145,7 +145,7 @@ class DiffusionModel(Protocol):
         ...
 
     def predict(self, latents: Tensor, timesteps: Tensor, conditioning: Conditioning) -> Tensor:
-        """The UNet's answer (B, 4, h, w) for noisy `latents` at `timesteps` (B,); gradients flow to the conditioning."""
+        """The UNet's answer (B, 4, h, w) for noisy `latents` at `timesteps` (B,); gradients flow to `conditioning`."""
         ...
 
     def generate(

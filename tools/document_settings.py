@@ -1,4 +1,4 @@
-"""The table of training settings in docs/training.md, written from the settings themselves: `python -m tools.document_settings`."""
+"""The table in docs/training.md, written from the settings: `python -m tools.document_settings`."""
 
 from __future__ import annotations
 

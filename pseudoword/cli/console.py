@@ -9,7 +9,7 @@ from typing import Any, Protocol, TextIO
 
 from ..training.events import Event, PreviewMade, StepDone, Validated, Warned, to_record
 
-BAR_WIDTH = 24  # characters
+SHORTEST_BAR, LONGEST_BAR = 4, 24  # characters between the brackets
 
 
 class Console(Protocol):
@@ -98,7 +98,7 @@ class TerminalConsole:
             self._line(f"step {event.step}: likeness {event.likeness:.3f}, editability {event.editability:.3f}")
         elif isinstance(event, StepDone) and self._has_bar:
             width = shutil.get_terminal_size().columns - 1  # a full line would wrap
-            bar = bar_of(event, self._validated)[: max(width, 20)]
+            bar = bar_of(event, self._validated, max(width, 20))
             self._err.write("\r" + bar.ljust(self._bar_length))
             self._err.flush()
             self._bar_length = len(bar)
@@ -124,20 +124,19 @@ class TerminalConsole:
             self._bar_length = 0
 
 
-def bar_of(step: StepDone, validated: Validated | None) -> str:
-    """One line: how far, the loss of this step and the best on the validation set, the learning rate, the time left.
+def bar_of(step: StepDone, validated: Validated | None, width: int) -> str:
+    """One line of at most `width` characters: how far, time left, this step's loss, learning rate, best validation loss.
 
     Plain ASCII, which every console can show.
     """
-    done = round(BAR_WIDTH * step.step / step.steps)
-    parts = [
-        f"[{'#' * done}{'-' * (BAR_WIDTH - done)}] {step.step}/{step.steps}",
-        f"{time_text(step.seconds_left)} left",
-    ]
+    parts = [f"{step.step}/{step.steps}", f"{time_text(step.seconds_left)} left"]
     parts += [f"loss {step.loss:.4f}", f"rate {step.learning_rate:.1e}"]
     if validated is not None:
         parts.append(f"best {validated.best_loss:.4f} at {validated.best_step}")
-    return "  ".join(parts)
+    text = "  ".join(parts)
+    length = min(max(width - len(text) - 3, SHORTEST_BAR), LONGEST_BAR)
+    done = round(length * step.step / step.steps)
+    return f"[{'#' * done}{'-' * (length - done)}] {text}"[:width]
 
 
 def time_text(seconds: float) -> str:

@@ -4,14 +4,13 @@ from __future__ import annotations
 
 import contextlib
 import itertools
-from collections.abc import Generator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, cast
+from typing import Any
 
 from ..embedding import save_embedding
 from ..training.dataset import PictureSet
-from ..training.events import Event, Finished
+from ..training.events import Finished
 from ..training.run_folder import RunFolder
 from ..training.settings import TrainSettings
 from ..training.trainer import TrainingRun
@@ -80,8 +79,7 @@ def follow(
     if files.checkpoint.exists():
         console.note(f"Going on with the run in {files.path}.")
     finished, step = None, 0
-    generator = cast("Generator[Event, None, None]", training.events())
-    with contextlib.closing(generator) as events:
+    with contextlib.closing(training.events()) as events:
         first = next(events)  # prepares, for seconds to minutes, with nothing to save: Ctrl-C ends it as usual
         with deferred(lambda: console.note("Stopping, and saving; Ctrl-C once more stops at once.")) as interrupted:
             for event in itertools.chain([first], events):

@@ -125,7 +125,7 @@ def check(arguments: argparse.Namespace) -> None:
         raise SettingsError(f"--guidance is {arguments.guidance}, but a number from 0 to 100 is wanted.")
     if is_file_name(arguments.output) and arguments.count > 1:
         raise SettingsError(
-            f"--output is one file, {arguments.output.name}, but {arguments.count} pictures are asked for; give a folder."
+            f"--output is one file, {arguments.output.name}, for {arguments.count} pictures; give a folder instead."
         )
 
 
@@ -150,7 +150,7 @@ def is_file_name(output: Path) -> bool:
 
 
 def targets(output: Path, seeds: Sequence[int]) -> list[Path]:
-    """Where the pictures go: to `output` itself if it is a file's name, else into it as `00001-SEED.png`, counting on."""
+    """Where the pictures go: `output` itself if it is a file's name, else in it as `00001-SEED.png`, counting on."""
     if is_file_name(output):
         return [output]
     present = output.iterdir() if output.is_dir() else ()

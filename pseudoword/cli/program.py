@@ -67,7 +67,7 @@ class _Parser(argparse.ArgumentParser):
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run the command line `arguments` (those of this process by default) and return the exit code, 0 for success."""
     given = list(sys.argv[1:] if arguments is None else arguments)
-    _allow_any_text()
+    _prepare_streams()
     console: Console = JsonConsole(sys.stdout) if "--json" in given else TerminalConsole(sys.stdout, sys.stderr)
     try:
         return _run(given, console)
@@ -156,10 +156,17 @@ def version() -> str:
         return "unknown"
 
 
-def _allow_any_text() -> None:
-    """Let consoles that know few letters, such as Windows', show a question mark instead of raising an error."""
-    for stream in (sys.stdout, sys.stderr):
-        if isinstance(stream, io.TextIOWrapper):
+def _prepare_streams() -> None:
+    """Make it safe to write any text to standard output and error, wherever they lead.
+
+    Consoles that know few letters, such as Windows', show a question mark instead of raising an error. Where a stream
+    is closed, or there never was one as for a window of Windows, what is written is lost.
+    """
+    for name in ("stdout", "stderr"):
+        stream = getattr(sys, name)
+        if stream is None:
+            setattr(sys, name, open(os.devnull, "w", encoding="utf-8"))  # noqa: SIM115
+        elif isinstance(stream, io.TextIOWrapper):
             stream.reconfigure(errors="replace")
 
 

@@ -92,7 +92,7 @@ def picture_hash(picture: Picture) -> str:
 class RunState:
     """Everything about a run that changes from step to step, apart from `LearnedWord.state()`.
 
-    `rate_factor` is what setbacks left of the learning rate; `micro_batch` how many pictures go through the UNet at once;
+    `rate_factor` is what setbacks left of the learning rate; `micro_batch` how many pictures the UNet gets at once;
     `validated_at` and `previewed_at` the last steps at which that was done (-1: never); `seconds` the time trained;
     `records` how many the history held at the last checkpoint.
     """

@@ -22,7 +22,7 @@ T = TypeVar("T")
 class Denoiser:
     """Runs the frozen model on `Examples`; at most `micro_batch` of them go through the UNet at once.
 
-    When the memory is too small, `micro_batch` is halved and `on_halved` is told; the results are the same but for rounding.
+    Where memory is too small, `micro_batch` is halved and `on_halved` is told; results stay the same but for rounding.
     """
 
     def __init__(
@@ -48,10 +48,14 @@ class Denoiser:
 
     def _losses(self, examples: Examples, vectors: Mapping[str, Tensor]) -> Tensor:
         conditioning, rows = self._encoded(examples, vectors)
-        parts = [self._part_losses(examples, part, rows_of(conditioning, rows[part])) for part in self._parts(len(examples))]
+        parts = [
+            self._part_losses(examples, part, rows_of(conditioning, rows[part])) for part in self._parts(len(examples))
+        ]
         return torch.cat(parts).cpu()
 
-    def gradients(self, examples: Examples, vectors: Mapping[str, Tensor], scale: float) -> tuple[float, dict[str, Tensor]]:
+    def gradients(
+        self, examples: Examples, vectors: Mapping[str, Tensor], scale: float
+    ) -> tuple[float, dict[str, Tensor]]:
         """The mean weighted loss, and its gradients (n, D) by encoder with respect to `vectors`, which require grad.
 
         `scale` multiplies what is differentiated and divides the gradients again, against fp16's vanishing. Gradients
@@ -60,13 +64,15 @@ class Denoiser:
         with torch.enable_grad():
             return self._within_memory(lambda: self._gradients(examples, vectors, scale))
 
-    def _gradients(self, examples: Examples, vectors: Mapping[str, Tensor], scale: float) -> tuple[float, dict[str, Tensor]]:
+    def _gradients(
+        self, examples: Examples, vectors: Mapping[str, Tensor], scale: float
+    ) -> tuple[float, dict[str, Tensor]]:
         """The chain is cut at the conditioning: however many parts the UNet works in, each prompt is encoded once."""
         conditioning, rows = self._encoded(examples, vectors)
         if not conditioning.context.requires_grad:  # no prompt of this batch uses the word
             raise TrainingError(
-                f"None of the prompts uses the new word (such as {examples.prompts[0]!r}), so there is nothing to learn; "
-                "put [name] into each line of the template file."
+                f"None of the prompts uses the new word (such as {examples.prompts[0]!r}), so there is nothing to "
+                "learn; put [name] into each line of the template file."
             )
         encoded = [tensor for tensor in (conditioning.context, conditioning.pooled) if tensor is not None]
         leaves = [tensor.detach().requires_grad_() for tensor in encoded]
@@ -77,12 +83,12 @@ class Denoiser:
             losses = self._part_losses(examples, part, rows_of(cut, rows[part]))
             with self._stopwatch.phase("unet"):
                 loss = (losses * examples.weights[part]).sum() / len(examples)
-                for total_gradient, gradient in zip(sums, torch.autograd.grad(loss * scale, leaves)):
+                for total_gradient, gradient in zip(sums, torch.autograd.grad(loss * scale, leaves), strict=True):
                     total_gradient += gradient
             total += loss.detach()
         with self._stopwatch.phase("text encoder"):
             gradients = torch.autograd.grad(encoded, list(vectors.values()), sums)
-        return total.item(), {encoder: gradient / scale for encoder, gradient in zip(vectors, gradients)}
+        return total.item(), {encoder: gradient / scale for encoder, gradient in zip(vectors, gradients, strict=True)}
 
     def _encoded(self, examples: Examples, vectors: Mapping[str, Tensor]) -> tuple[Conditioning, Tensor]:
         """Conditioning of the distinct prompts, and the row of each example's, (B,)."""

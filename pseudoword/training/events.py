@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
-from typing import Any, Literal, Union
+from typing import Any, Literal, TypeAlias
 
 FinishReason = Literal["steps", "early stop"]
 
@@ -68,7 +68,10 @@ class Warned:
 
 @dataclass(frozen=True)
 class Finished:
-    """The run is over. `figures` holds numbers by name: seconds trained; losses, likeness and editability at start, best, last."""
+    """The run is over. `figures` holds numbers by name.
+
+    They are the seconds trained, and loss, likeness and editability at start, best and last, where they were measured.
+    """
 
     reason: FinishReason
     step: int
@@ -76,7 +79,7 @@ class Finished:
     figures: Mapping[str, float] = field(default_factory=dict)
 
 
-Event = Union[StepDone, Validated, PreviewMade, Saved, Warned, Finished]
+Event: TypeAlias = StepDone | Validated | PreviewMade | Saved | Warned | Finished
 
 _RECORD_NAMES: dict[type, str] = {
     StepDone: "step",

@@ -67,7 +67,7 @@ class History:
 
 
 def read_history(path: Path) -> Iterator[dict[str, Any]]:
-    """The records in a history file, without the half line that a killed process may have left; nothing if it is missing."""
+    """The records in a history file, without the half line that a killed process may leave; none if it is missing."""
     try:
         lines = path.read_bytes().split(b"\n")
     except FileNotFoundError:

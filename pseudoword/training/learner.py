@@ -63,7 +63,7 @@ class Learner:
 
     @contextmanager
     def changing(self) -> Iterator[None]:
-        """Parts that must change together: `is_whole` is False from the first change to the last, and after an interruption."""
+        """Things that must change together: `is_whole` is False meanwhile, and stays so after an interruption."""
         self.is_whole = False
         yield
         self.is_whole = True

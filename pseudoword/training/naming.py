@@ -26,5 +26,5 @@ def check_new_word(name: str, tokenizer: Tokenizer, library: EmbeddingLibrary | 
         )
     if library is not None and name in library:
         raise SettingsError(
-            f"There is an embedding named {name!r} already; choose another name such as 'my-{name}', or remove the old one."
+            f"There is an embedding named {name!r} already; choose a name such as 'my-{name}', or remove the old one."
         )

@@ -14,12 +14,22 @@ from ..diffusion import DiffusionModel
 from ..embedding import Embedding, EmbeddingMetadata
 from .settings import TrainSettings
 
-RECIPE_SETTINGS = ("learning_rate", "warmup", "decay", "batch", "accumulate", "norm", "min_snr", "weight_decay", "clip_grad")
+RECIPE_SETTINGS = (
+    "learning_rate",
+    "warmup",
+    "decay",
+    "batch",
+    "accumulate",
+    "norm",
+    "min_snr",
+    "weight_decay",
+    "clip_grad",
+)
 
 
 @dataclass(frozen=True)
 class TrainingFacts:
-    """What to write into the embedding about how it was trained; `validation_loss` is None where nothing was validated."""
+    """What the embedding says of how it was trained; `validation_loss` is None where nothing was validated."""
 
     step: int
     start_words: str
@@ -57,8 +67,10 @@ def make_embedding(
 
 
 def figures(records: Sequence[Mapping[str, Any]], best_step: int, last_step: int, seconds: float) -> dict[str, float]:
-    """Numbers by name: the time trained, and validation loss, likeness and editability at the start, the best and the last
-    step, where known."""
+    """Numbers by name: the seconds trained; validation loss, likeness and editability at the start, best and last step.
+
+    What was not measured at one of these steps is left out.
+    """
     found: dict[str, float] = {"seconds": seconds}
     for when, step in (("start", 0), ("best", best_step), ("last", last_step)):
         for record in records:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import contextlib
 import warnings
 from dataclasses import dataclass
-from typing import ContextManager, Literal
+from typing import Literal
 
 import torch
 
@@ -28,7 +28,7 @@ def choose_precision(wanted: str, device: torch.device) -> Precision:
     precision = _PRECISIONS[wanted]
     if precision != "fp32" and not _computes_in(_DTYPES[precision], device):
         raise SettingsError(
-            f"precision is {wanted}, which torch {torch.__version__} cannot compute in on this device ({device.type}); choose auto."
+            f"precision is {wanted}, which torch {torch.__version__} cannot compute in on {device.type}; choose auto."
         )
     return precision
 
@@ -37,14 +37,15 @@ def _computes_in(dtype: torch.dtype, device: torch.device) -> bool:
     """Whether autocast does what it is asked to: some versions of torch only warn, and go on in float32."""
     probe = torch.ones(2, 2, device=device)
     try:
-        with warnings.catch_warnings(), torch.autocast(device.type, dtype=dtype):
+        with warnings.catch_warnings():
             warnings.simplefilter("ignore")
-            return (probe @ probe).dtype == dtype
+            with torch.autocast(device.type, dtype=dtype):
+                return (probe @ probe).dtype == dtype
     except RuntimeError:
         return False
 
 
-def autocast(precision: Precision, device: torch.device) -> ContextManager[None]:
+def autocast(precision: Precision, device: torch.device) -> contextlib.AbstractContextManager[None]:
     """The torch context in which models are called under `precision`."""
     if precision == "fp32":
         return contextlib.nullcontext()
@@ -55,8 +56,8 @@ def autocast(precision: Precision, device: torch.device) -> ContextManager[None]
 class LossScale:
     """Keeps fp16 gradients from vanishing: losses are multiplied by `value` and gradients divided by it.
 
-    Halved when a gradient overflows, doubled after `patience` steps without one (Micikevicius et al., 2018). Stays 1 for
-    the other formats.
+    Halved when a gradient overflows, doubled after `patience` steps without one (Micikevicius et al., 2018). Stays 1
+    for the other formats.
     """
 
     value: float = 1.0

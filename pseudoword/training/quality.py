@@ -1,7 +1,7 @@
 """Pictures of the word, and the two figures of the textual-inversion paper (Gal et al., 2023) that judge them.
 
-Likeness: how similar pictures of the word are to the training pictures, as the mean cosine of their CLIP image features.
-Editability: how well prompts that use the word are followed, as the mean cosine of the CLIP features of each such picture
+Likeness: how similar pictures of the word are to the training pictures: the mean cosine of their CLIP image features.
+Editability: how well prompts that use the word are followed: the mean cosine of the CLIP features of each such picture
 and of its prompt without the word. One goes up at the other's cost, so neither is worth much alone.
 """
 
@@ -40,7 +40,7 @@ STYLE_EDITS = (
 
 @dataclass(frozen=True)
 class Preview:
-    """Pictures for the preview prompt and for each of the edits; the figures are cosines, None where there is no scorer."""
+    """Pictures for the preview prompt and for each edit; the figures are cosines, None where there is no scorer."""
 
     pictures: list[Image.Image]
     edits: list[Image.Image]
@@ -71,7 +71,7 @@ class Judge:
         self._edit_features = None if scorer is None else scorer.text_features([text for _, text in edits])
 
     def preview(self, vectors: Mapping[str, Tensor]) -> Preview:
-        """Pictures of the word with `vectors` (n, D) by encoder, and their figures. Leaves gradients and random state alone."""
+        """Pictures of the word with `vectors` (n, D) by encoder, and their figures. Leaves gradients alone."""
         fixed = {encoder: rows.detach() for encoder, rows in vectors.items()}
         pictures = self._generate(self._preview_prompt, fixed, range(PREVIEW_PICTURES))
         edits = [self._generate(prompt, fixed, [seed])[0] for seed, prompt in enumerate(self._edit_prompts)]

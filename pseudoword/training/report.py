@@ -20,7 +20,7 @@ SMALLEST_ROW, LARGEST_ROW = 128, 256  # height of a row of the contact sheet, pi
 def save_preview(files: RunFolder, step: int, preview: Preview) -> tuple[Path, Path]:
     """Write the pictures of `preview` in two rows, one file each: of the preview prompt, and of the edits."""
     paths = files.preview(step), files.preview(step, "-edits")
-    for path, pictures in zip(paths, (preview.pictures, preview.edits)):
+    for path, pictures in zip(paths, (preview.pictures, preview.edits), strict=True):
         write_whole(path, png_bytes(row_of(pictures, max(pictures[0].size))))
     return paths
 

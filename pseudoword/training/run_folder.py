@@ -1,12 +1,12 @@
 """The folder of one training run, and files that arrive in it whole or not at all.
 
-    settings.json            what was asked for
-    checkpoint.safetensors   all that is needed to go on
-    history.jsonl            one event a line
-    best/NAME.safetensors    the word at its best step, ready to be used
-    last/NAME.safetensors    the word at its last step
-    previews/                pictures of the word, one row a file
-    curve.png, contact-sheet.png
+settings.json            what was asked for
+checkpoint.safetensors   all that is needed to go on
+history.jsonl            one event a line
+best/NAME.safetensors    the word at its best step, ready to be used
+last/NAME.safetensors    the word at its last step
+previews/                pictures of the word, one row a file
+curve.png, contact-sheet.png
 """
 
 from __future__ import annotations
@@ -67,7 +67,7 @@ def locked(folder: Path) -> Iterator[None]:
     """
     path = folder / "in-use.lock"
     with reporting_failed_writes(path):
-        file = open(path, "ab")
+        file = open(path, "ab")  # noqa: SIM115 - closed below
     with file:
         try:
             _lock(file.fileno())

@@ -10,7 +10,7 @@ import contextlib
 import json
 import math
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Generator, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
@@ -82,12 +82,13 @@ class TrainingRun:
     def phase_seconds(self) -> Mapping[str, float]:
         """Seconds spent so far, by phase of the run.
 
-        The phases are "preparation", "batch", "text encoder", "unet", "optimiser", "validation", "preview" and "saving";
-        "text encoder" and "unet" are those of training steps alone. On a GPU, which works behind the clock, they blur.
+        The phases are "preparation", "batch", "text encoder", "unet", "optimiser", "validation", "preview", "saving"
+        and "report"; "text encoder" and "unet" are those of training steps alone. On a GPU, which works behind the
+        clock, they blur.
         """
         return self._stopwatch.seconds
 
-    def events(self) -> Iterator[Event]:
+    def events(self) -> Generator[Event, None, None]:
         """Train, yielding after each step; goes on from the folder's checkpoint where there is one.
 
         Closing the generator saves first. Raises TrainingError where the run cannot go on, with the way out in its
@@ -173,7 +174,7 @@ class TrainingRun:
 
     def _timed_advance(self) -> list[Event]:
         start = time.perf_counter()
-        with torch.inference_mode(False):  # which a thread of the caller's may have on, and which would leave no gradients
+        with torch.inference_mode(False):  # which a caller's thread may have on, and which leaves no gradients
             events = self._advance()
         seconds = time.perf_counter() - start
         self._learner.state.seconds += seconds
@@ -303,7 +304,8 @@ class TrainingRun:
             self._history.add(to_record(finished))
         self._history.flush()
         try:
-            draw_report(self._files, self._settings.name, records, self._training_images, best_step, state.step)
+            with self._stopwatch.phase("report"):
+                draw_report(self._files, self._settings.name, records, self._training_images, best_step, state.step)
         except MissingExtra as error:
             return [Warned(state.step, f"The picture of the loss curve was left out: {error}"), finished]
         return [finished]

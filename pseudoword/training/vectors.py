@@ -120,7 +120,7 @@ def vectors_of_file(model: DiffusionModel, path: Path, count: int) -> Start:
 
 
 def parted(vectors: Mapping[str, Tensor], seed: int) -> dict[str, Tensor]:
-    """`vectors` with a small push on each that equals an earlier one, since equals would learn alike; `seed` decides it."""
+    """`vectors` with a small push, decided by `seed`, on each that equals an earlier one: equals would learn alike."""
     generator = step_generator(seed, 0, "start")
     result = {}
     for encoder, rows in vectors.items():
@@ -157,7 +157,7 @@ class LearnedWord:
     """The vectors being learned, float32 leaves on the model's device, and the AdamW that moves them.
 
     With `norms` (by encoder), learning is of the direction only, as in Directional Textual Inversion (Kim et al.,
-    2025): the gradient loses its radial part, and each vector is scaled back after each step. Without, lengths are free.
+    2025): the gradient loses its radial part, and vectors are scaled back after each step. Without, lengths are free.
     """
 
     def __init__(

@@ -10,12 +10,11 @@ from tests import tiny_models
 from tests.cli.small_world import World
 from tests.training.small_runs import draw_pictures
 
-pytest.importorskip("diffusers")
-
 
 @pytest.fixture(scope="session")
 def made(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The folder with model, pictures and scorer."""
+    pytest.importorskip("diffusers")
     folder = tmp_path_factory.mktemp("made")
     tiny_models.save_folder(folder / "tiny-model")
     tiny_models.save_open_clip(folder / "tiny-clip")

@@ -112,9 +112,9 @@ def test_a_name_of_another_trained_word_is_refused(world: World) -> None:
 
 
 def test_a_finished_run_is_not_done_again_but_goes_on_with_more_steps(world: World) -> None:
-    first = world.train("--json")
+    assert world.train().code == 0
     again = world.train("--json")
-    assert again.result == first.result
+    assert again.result["step"] == 3
     assert "step" not in [line.get("event") for line in again.lines]
     longer = world.train("--json", steps=5)
     assert [line["step"] for line in longer.lines if line.get("event") == "step"] == [4, 5]

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import resource
 import sys
 import time
 from collections.abc import Iterator
@@ -52,13 +51,22 @@ def same_vectors(first: Embedding, second: Embedding) -> bool:
     )
 
 
+def peak_megabytes() -> float:
+    """The most memory that this process ever had; 0 on Windows, which does not tell."""
+    if sys.platform == "win32":
+        return 0.0
+    import resource
+
+    unit = 1 if sys.platform == "darwin" else 1024
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * unit / 2**20
+
+
 @contextmanager
 def soon_and_in_little_memory(seconds: float = 1.0, megabytes: int = 150) -> Iterator[None]:
     """Fails if what is inside takes more processor time, or more memory than the process ever had before."""
-    most, start = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss, time.process_time()
+    most, start = peak_megabytes(), time.process_time()
     yield
     took = time.process_time() - start
-    unit = 1 if sys.platform == "darwin" else 1024
-    grew = (resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - most) * unit / 2**20
+    grew = peak_megabytes() - most
     assert took < seconds, f"it took {took:.2f} s"
     assert grew < megabytes, f"it took {grew:.0f} MB"

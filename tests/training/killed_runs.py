@@ -1,7 +1,7 @@
 """Starts runs that kill themselves with SIGKILL: python -m tests.training.killed_runs FOLDER MOMENT…
 
-Each MOMENT has a run in FOLDER/MOMENT, in a process of its own that is forked from this one, since importing torch takes
-longer than the run. Prints one line of JSON: the signal that ended each. Moments with a file's name come from the
+Each MOMENT has a run in FOLDER/MOMENT, in a process of its own that is forked from this one, since importing torch
+takes longer than the run. Prints one line of JSON: the signal that ended each. Moments with a file's name come from the
 interpreter's own audit events, so the kill hits between two system calls of the code as it is.
 """
 

@@ -70,7 +70,7 @@ def bits(run: TrainingRun) -> dict[str, list[list[float]]]:
     """Best and last vectors, exactly."""
     found: dict[str, list[list[float]]] = {}
     for which in ("best", "last"):
-        vectors: Mapping[str, Tensor] = run.result(which).vectors  # type: ignore[arg-type]
+        vectors: Mapping[str, Tensor] = run.result(which).vectors
         found.update({f"{which} {encoder}": rows.tolist() for encoder, rows in vectors.items()})
     return found
 

@@ -20,7 +20,14 @@ IDENTITY = RunIdentity("a model", "ab" * 32, settings().to_dict(), (("a.png", "1
 def checkpoint() -> Checkpoint:
     state = RunState(2, 30, Progress(1.0, 0.5, 20, 0.5, 1), LossScale(4.0, 3), 0.25, 2, 25, 30, 20, 1.5, 99)
     start = {"clip_l": torch.randn(2, 4), "clip_g": torch.randn(2, 6)}
-    return Checkpoint(IDENTITY, state, "red cat", start, start, {"vectors.clip_l": torch.randn(2, 4), "step.clip_l": torch.tensor(3.0)})
+    return Checkpoint(
+        IDENTITY,
+        state,
+        "red cat",
+        start,
+        start,
+        {"vectors.clip_l": torch.randn(2, 4), "step.clip_l": torch.tensor(3.0)},
+    )
 
 
 def test_what_is_saved_is_what_is_loaded(tmp_path: Path) -> None:

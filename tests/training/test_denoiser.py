@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import dataclasses
 from pathlib import Path
 from typing import Any
 
@@ -87,7 +88,7 @@ def test_each_prompt_is_encoded_once_a_step_and_no_unused_gradient_is_computed()
     denoiser = denoiser_of(model, micro_batch=1)
     denoiser.gradients(examples_for(model), word_of(model).vectors, 1.0)
     assert model.rows == 3  # four prompts, two of them the same, in four passes through the UNet
-    for context in model.told:  # the way back ends at the conditioning: the text tower is gone through once, after all passes
+    for context in model.told:  # the way back ends at the conditioning: the text tower's turn comes once, at the end
         assert context.grad_fn is not None
         assert type(context.grad_fn.next_functions[0][0]).__name__ == "AccumulateGrad"
     assert not any(output.requires_grad for output in watched)  # before the prompt comes in, there is nothing to learn
@@ -109,14 +110,13 @@ def test_a_prompt_without_the_word_is_encoded_once_for_all_previews() -> None:
 
 
 def test_a_word_that_the_model_knows_is_found_again() -> None:
-    """The right answers are those for the word "cat", so a word that starts as "dog" can only get them all by becoming it."""
+    """The right answers are those for "red cat", so a word that starts as "the dog" can get them by becoming that."""
     model = TinyModel()
     with torch.no_grad():
-        answers = []
         examples = examples_for(model)
         known = PromptEncoder(model, WORD, 1).encode(examples.prompts, vectors_of_words(model, "red cat", 2))
         answers = model.predict(examples.noisy, examples.timesteps, known)
-    asked = Examples(examples.noisy, answers, examples.timesteps, examples.weights, None, examples.prompts)
+    asked = dataclasses.replace(examples, target=answers)
     word, denoiser = word_of(model), denoiser_of(model)
     losses = []
     for _ in range(60):
@@ -146,6 +146,6 @@ def test_prompts_without_the_word_teach_nothing_and_that_is_said() -> None:
 def test_an_error_that_is_not_about_memory_comes_through(tmp_path: Path) -> None:
     model = TinyModel()
     examples = examples_for(model)
-    broken = Examples(examples.noisy[:, :3], examples.target, examples.timesteps, examples.weights, None, examples.prompts)
+    broken = dataclasses.replace(examples, noisy=examples.noisy[:, :3])
     with pytest.raises(RuntimeError, match="channels"):
         denoiser_of(model).losses(broken, word_of(model).vectors)

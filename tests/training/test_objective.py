@@ -58,7 +58,7 @@ def test_without_min_snr_all_timesteps_weigh_the_same() -> None:
 def test_a_timestep_without_any_signal_has_a_finite_weight() -> None:
     schedule = NoiseSchedule(torch.tensor([0.9, 0.0]))
     for prediction in ("epsilon", "v"):
-        assert loss_weights(schedule, torch.tensor([1]), prediction, 5).isfinite().all()  # type: ignore[arg-type]
+        assert loss_weights(schedule, torch.tensor([1]), prediction, 5).isfinite().all()
 
 
 def test_errors_outside_the_mask_do_not_count_and_small_objects_weigh_as_much_as_large_ones() -> None:

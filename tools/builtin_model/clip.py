@@ -1,4 +1,4 @@
-"""The built-in model's CLIP: a text tower of 8 layers and an image tower, trained contrastively (Radford et al., 2021)."""
+"""The built-in model's CLIP: text tower of 8 layers and image tower, trained contrastively (Radford et al., 2021)."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from . import loop, pictures
+from . import icons, loop, pictures
 from .vae import to_pixels
 
 VOCABULARY = 4096
@@ -64,7 +64,7 @@ def trimmed(tokens: Tensor) -> Tensor:
 
 
 def encode_text(model: open_clip.CLIP, tokens: Tensor) -> Tensor:
-    """Pooled text features (B, 128) of trimmed tokens; attention is causal, so they equal `model.encode_text` on all 77."""
+    """Pooled text features (B, 128) of trimmed tokens; attention is causal, so `model.encode_text` gives the same."""
     length = tokens.shape[1]
     x = model.token_embedding(tokens) + model.positional_embedding[:length]
     x = model.transformer(x, attn_mask=model.attn_mask[:length, :length])
@@ -99,7 +99,7 @@ def train_images(work: Path, minutes: float) -> None:
 
 
 def load(work: Path, name: str | None = None) -> open_clip.CLIP:
-    """The trained towers with averaged weights; by default with the image tower that was trained further, if there is one."""
+    """The towers with averaged weights; without `name`, with the image tower trained further if there is one."""
     name = name or ("clip-images" if (work / "clip-images.pt").exists() else "clip")
     model = loop.load_averaged(name, build(), work)
     assert isinstance(model, open_clip.CLIP)
@@ -119,7 +119,10 @@ def _train(name: str, model: open_clip.CLIP, work: Path, minutes: float, peak_ra
         indices, singles = batch_indices(by_object, draw)
         torch.manual_seed(step)
         model.visual.patch_dropout.prob = PATCH_DROPOUT if fraction < DROPOUT_FRACTION else 0.0
-        texts = [pictures.caption(shown[index], draw, NAMED if place < singles else 1.0) for place, index in enumerate(indices)]
+        texts = [
+            pictures.caption(shown[index], draw, NAMED if place < singles else 1.0)
+            for place, index in enumerate(indices)
+        ]
         pixels = to_pixels(np.stack([raster[index] for index in indices]))
         image = F.normalize(model.visual(pixels).float(), dim=-1)
         text = F.normalize(encode_text(model, trimmed(tokenize(texts))).float(), dim=-1)
@@ -137,16 +140,23 @@ def _train(name: str, model: open_clip.CLIP, work: Path, minutes: float, peak_ra
 
 
 @torch.no_grad()
-def retrieval(model: open_clip.CLIP, tokenize: open_clip.tokenizer.SimpleTokenizer, work: Path, count: int = 200) -> float:
+def retrieval(
+    model: open_clip.CLIP, tokenize: open_clip.tokenizer.SimpleTokenizer, work: Path, count: int = 200
+) -> float:
     """How often a newly composed picture of one of `count` seen objects finds that object's caption first."""
-    raster, drawn = pictures.icons.load(work)
+    raster, drawn = icons.load(work)
     draw = random.Random(7)
     seen = [index for index, icon in enumerate(drawn) if not icon.held_out]
     names = draw.sample(sorted({drawn[index].name for index in seen}), count)
     chosen = [draw.choice([index for index in seen if drawn[index].name == name]) for name in names]
     images = np.stack(
-        [pictures.compose(raster[index], pictures.COLOURS[draw.choice(list(pictures.COLOURS))], draw) for index in chosen]
+        [
+            pictures.compose(raster[index], pictures.COLOURS[draw.choice(list(pictures.COLOURS))], draw)
+            for index in chosen
+        ]
     )
     image = F.normalize(model.encode_image(to_pixels(images)), dim=-1)
-    text = F.normalize(model.encode_text(tokenize([f"a photo of a {name.replace('-', ' ')}" for name in names])), dim=-1)
+    text = F.normalize(
+        model.encode_text(tokenize([f"a photo of a {name.replace('-', ' ')}" for name in names])), dim=-1
+    )
     return float(((image @ text.T).argmax(dim=1) == torch.arange(count)).float().mean())

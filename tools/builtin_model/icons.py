@@ -72,7 +72,9 @@ def download(package: str, version: str, folder: Path) -> dict[str, str]:
     """SVG text of every icon of `@iconify-json/{package}` by name, aliases included."""
     tarball = folder / f"iconify-json-{package}-{version}.tgz"
     if not tarball.exists():
-        subprocess.run(["npm", "pack", f"@iconify-json/{package}@{version}"], cwd=folder, check=True, capture_output=True)
+        subprocess.run(
+            ["npm", "pack", f"@iconify-json/{package}@{version}"], cwd=folder, check=True, capture_output=True
+        )
     with tarfile.open(tarball) as archive:
         member = archive.extractfile("package/icons.json")
         assert member is not None
@@ -139,7 +141,9 @@ def prepare(work: Path) -> None:
             rasters.append(raster)
             icons.append(icon)
     np.save(work / "icons.npy", np.stack(rasters))
-    (work / "split.json").write_text(json.dumps({"seen": seen, "held_out": held_out, "held_out_style": HELD_OUT_STYLE}, indent=1))
+    (work / "split.json").write_text(
+        json.dumps({"seen": seen, "held_out": held_out, "held_out_style": HELD_OUT_STYLE}, indent=1)
+    )
     (work / "icons.json").write_text(json.dumps([icon.__dict__ for icon in icons]))
 
 

@@ -71,7 +71,7 @@ def train(
         with torch.autocast("cpu", torch.bfloat16, enabled=bf16):
             loss, figures = loss_at(step, fraction)
         optimiser.zero_grad(set_to_none=True)
-        loss.backward()  # type: ignore[no-untyped-call]
+        loss.backward()
         nn.utils.clip_grad_norm_(learned, 1.0)
         optimiser.step()
         keep = min(averaging, (1 + step) / (10 + step))
@@ -91,7 +91,9 @@ def train(
     save()
 
 
-def with_averaged(model: nn.Module, averaged: dict[str, Tensor], report: Callable[[nn.Module, int], str], step: int) -> str:
+def with_averaged(
+    model: nn.Module, averaged: dict[str, Tensor], report: Callable[[nn.Module, int], str], step: int
+) -> str:
     """What `report` says of `model` while it carries its averaged weights."""
     current = {key: value.detach().clone() for key, value in model.state_dict().items()}
     model.load_state_dict(averaged)

@@ -58,7 +58,7 @@ def ground_colour(picture: Image.Image) -> str:
 
 
 def following(model: StandaloneModel, scorer: ClipScorer, work: Path) -> tuple[float, float, Image.Image]:
-    """Of 50 prompts × 4 seeds: how often CLIP ranks the prompt first among the 50 and the ground is right; the pictures."""
+    """Of 50 prompts × 4 seeds: how often CLIP ranks the prompt first and the ground is right; the pictures."""
     seen = json.loads((work / "split.json").read_text())["seen"]
     draw = random.Random(11)
     names = [name.replace("-", " ") for name in draw.sample(seen, PROMPTS)]
@@ -73,7 +73,9 @@ def following(model: StandaloneModel, scorer: ClipScorer, work: Path) -> tuple[f
         right += [ground_colour(picture) == colour for picture in made]
         rows.append((prompt.removeprefix("a photo of a ").removesuffix(" background"), row_of(made, pictures.SIZE)))
     columns = [contact_sheet(rows[start : start + 10], pictures.SIZE) for start in range(0, PROMPTS, 10)]
-    sheet = Image.new("RGB", (sum(column.width for column in columns), max(column.height for column in columns)), "white")
+    sheet = Image.new(
+        "RGB", (sum(column.width for column in columns), max(column.height for column in columns)), "white"
+    )
     left = 0
     for column in columns:
         sheet.paste(column, (left, 0))

@@ -31,12 +31,22 @@ COLOURS: dict[str, tuple[int, int, int]] = {
 # Plain ways to say what is shown, so that prompts in a user's own words are understood, too.
 TEMPLATES = (
     *("a photo of a {}", "a picture of a {}", "an icon of a {}", "a drawing of a {}", "an image of a {}", "a {}", "{}"),
-    *("a photo of the {}", "a photo of {}", "a close-up photo of a {}", "a clear photo of the {}", "a bright photo of a {}"),
+    *(
+        "a photo of the {}",
+        "a photo of {}",
+        "a close-up photo of a {}",
+        "a clear photo of the {}",
+        "a bright photo of a {}",
+    ),
     *("a good photo of the {}", "a simple picture of the {}", "a detailed picture of a {}", "a painting of a {}"),
     *("a rendition of a {}", "a depiction of the {}", "an illustration of a {}", "this is a {}", "here is the {}"),
 )
 STYLE_TEMPLATES = (
-    *("a picture in the style of {1}, a {0}", "an image in the style of {1}, a {0}", "a drawing in the style of {1}, a {0}"),
+    *(
+        "a picture in the style of {1}, a {0}",
+        "an image in the style of {1}, a {0}",
+        "a drawing in the style of {1}, a {0}",
+    ),
     *("a painting in the style of {1}, {0}", "an illustration in the style of {1}, {0}", "a {1} style {0}"),
 )
 PLAIN_SHARE, STYLE_FIRST_SHARE = 0.4, 0.15

@@ -29,7 +29,10 @@ def object_set(work: Path, name: str, count: int = PICTURES_PER_SET, size: int =
     rasters, drawn = icons.load(work)
     draw = random.Random(name)
     order = [icons.HELD_OUT_STYLE, *icons.SEEN_STYLES][::-1]
-    chosen = sorted((index for index, icon in enumerate(drawn) if icon.name == name), key=lambda index: order.index(drawn[index].style))
+    chosen = sorted(
+        (index for index, icon in enumerate(drawn) if icon.name == name),
+        key=lambda index: order.index(drawn[index].style),
+    )
     return [
         (drawn[index].style, Image.fromarray(pictures.compose(rasters[index], pictures.COLOURS[ground], draw, size)))
         for index, ground in zip(chosen[:count], GROUNDS, strict=False)

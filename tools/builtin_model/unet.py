@@ -17,9 +17,8 @@ from . import clip, loop, pictures, vae
 
 CHANNELS = (64, 128)
 HEADS = 4
-BATCH = 128
+BATCH = 64
 CAPTION_DROPOUT = 0.1
-CAPTIONS_PER_PICTURE = 2
 SNR_CAP = 5.0  # Min-SNR (Hang et al., 2023)
 BETA_START, BETA_END, TIMESTEPS = 0.00085, 0.012, 1000
 
@@ -68,8 +67,7 @@ def prepare_latents(work: Path) -> tuple[Tensor, Tensor, float]:
         raster, _ = pictures.load(work)
         means, deviations = [], []
         for start in tqdm(range(0, len(raster), 64), desc="latents", disable=None):
-            with torch.autocast("cpu", torch.bfloat16):
-                posterior = autoencoder.encode(vae.to_pixels(raster[start : start + 64])).latent_dist
+            posterior = autoencoder.encode(vae.to_pixels(raster[start : start + 64])).latent_dist
             means.append(posterior.mean.float())
             deviations.append(posterior.std.float())
         mean, deviation = torch.cat(means), torch.cat(deviations)
@@ -81,18 +79,17 @@ def prepare_latents(work: Path) -> tuple[Tensor, Tensor, float]:
 
 @torch.no_grad()
 def prepare_contexts(work: Path) -> Tensor:
-    """Text context (N·2 + 1, 77, 128) bfloat16 of two captions per seen picture, the empty caption last; computed once."""
+    """Text context (N + 1, 77, 128) bfloat16 of a caption for each seen picture, the empty one last; made once."""
     path = work / "contexts.pt"
     if not path.exists():
         model = clip.load(work, "clip")
         tokenize = clip.tokenizer(work)
         _, shown = pictures.load(work)
         draw = random.Random(3)
-        captions = [pictures.caption(picture, draw) for picture in shown for _ in range(CAPTIONS_PER_PICTURE)] + [""]
+        captions = [pictures.caption(picture, draw) for picture in shown] + [""]
         contexts = torch.empty(len(captions), clip.TEXT_LENGTH, 128, dtype=torch.bfloat16)
         for start in tqdm(range(0, len(captions), 128), desc="contexts", disable=None):
-            with torch.autocast("cpu", torch.bfloat16):
-                contexts[start : start + 128] = text_context(model, tokenize(captions[start : start + 128]))
+            contexts[start : start + 128] = text_context(model, tokenize(captions[start : start + 128]))
         torch.save(contexts, path)
     return torch.load(path, weights_only=True, mmap=True)
 
@@ -104,7 +101,7 @@ def train(work: Path, minutes: float) -> None:
     schedule = alphas_cumprod()
     torch.manual_seed(3)
     model = build()
-    forward = torch.compile(model)
+    forward = torch.compile(model, dynamic=False)
 
     def noisy(indices: np.ndarray, generator: torch.Generator) -> tuple[Tensor, Tensor, Tensor]:
         latents = mean[indices] + deviation[indices] * torch.randn(len(indices), 4, 8, 8, generator=generator)
@@ -117,8 +114,7 @@ def train(work: Path, minutes: float) -> None:
     def loss_at(step: int, fraction: float) -> tuple[Tensor, dict[str, float]]:
         draw = np.random.default_rng((3, step))
         indices = draw.choice(len(mean), BATCH, replace=False)
-        captions = indices * CAPTIONS_PER_PICTURE + draw.integers(0, CAPTIONS_PER_PICTURE, BATCH)
-        captions[draw.random(BATCH) < CAPTION_DROPOUT] = len(contexts) - 1
+        captions = np.where(draw.random(BATCH) < CAPTION_DROPOUT, len(contexts) - 1, indices)
         latents, noise, timesteps = noisy(indices, torch.Generator().manual_seed(step))
         predicted = forward(latents, timesteps, contexts[captions].float(), return_dict=False)[0].float()
         error = (predicted - noise).square().mean(dim=(1, 2, 3))
@@ -130,7 +126,7 @@ def train(work: Path, minutes: float) -> None:
         draw = np.random.default_rng(4)
         indices = draw.choice(len(mean), 512, replace=False)
         latents, noise, timesteps = noisy(indices, torch.Generator().manual_seed(4))
-        predicted = module(latents, timesteps, contexts[indices * CAPTIONS_PER_PICTURE].float()).sample
+        predicted = module(latents, timesteps, contexts[indices].float()).sample
         return f"loss on fixed inputs {F.mse_loss(predicted, noise):.4f}"
 
     loop.train("unet", model, loss_at, work, minutes=minutes, peak_rate=1e-3, averaging=0.9995, on_save=report)

@@ -1,0 +1,58 @@
+"""`pseudoword convert`: from any format to any other, beside the file or elsewhere."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+import torch
+
+from pseudoword.embedding import SUFFIXES, Embedding, load_embedding, save_embedding
+from tests.cli.small_world import World
+
+VECTORS = torch.linspace(-1, 1, 2 * 768).reshape(2, 768)
+
+
+@pytest.fixture
+def file(world: World, tmp_path: Path) -> Path:
+    return save_embedding(Embedding("my-cat", {"clip_l": VECTORS}), tmp_path / "my-cat.safetensors")
+
+
+@pytest.mark.parametrize("format", ["pt", "diffusers", "card"])
+def test_every_format_is_written_beside_the_file(world: World, file: Path, format: str) -> None:
+    answer = world.run("convert", file, "--to", format, "--json")
+    path = Path(answer.result["path"])
+    assert path.parent == file.parent and path.suffix in SUFFIXES[format]  # type: ignore[index]
+    assert answer.result | {"path": ""} == {
+        **{"path": "", "format": format, "word": "my-cat"},
+        **{"vectors": 2, "architecture": "sd1"},
+    }
+    torch.testing.assert_close(load_embedding(path).vectors["clip_l"], VECTORS, rtol=1e-3, atol=1e-3)
+
+
+def test_a_file_that_exists_is_kept_unless_it_may_be_overwritten(world: World, file: Path) -> None:
+    answer = world.run("convert", file, "--to", "safetensors")
+    assert answer.code == 1
+    assert "already exists" in answer.err
+    assert world.run("convert", file, "--to", "safetensors", "--overwrite").code == 0
+
+
+def test_the_output_may_be_elsewhere_and_is_named(world: World, file: Path) -> None:
+    answer = world.run("convert", file, "--to", "pt", "--output", "else/where.pt")
+    assert Path("else/where.pt").is_file()
+    assert f"{Path('else/where.pt')}: the word my-cat, 2 vectors, for sd1" in answer.out
+
+
+@pytest.mark.parametrize(
+    ("arguments", "code", "said"),
+    [
+        (["nothing.pt", "--to", "pt"], 1, "nothing.pt cannot be read"),
+        (["my-cat.safetensors", "--to", "pt", "--output", "x.png"], 1, "x.png ends with .png"),
+        (["my-cat.safetensors", "--to", "doc"], 2, "invalid choice: 'doc'"),
+        (["my-cat.safetensors"], 2, "required: --to"),
+    ],
+)
+def test_mistakes_are_named(world: World, file: Path, arguments: list[str], code: int, said: str) -> None:
+    answer = world.run("convert", *arguments)
+    assert (answer.code, answer.out) == (code, "")
+    assert said in answer.err

@@ -1,0 +1,167 @@
+"""`pseudoword generate`: words are found, pictures say how they were made, mistakes are named."""
+
+from __future__ import annotations
+
+import os
+import shutil
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from PIL import Image
+
+from pseudoword.cli.infotext import Recipe, infotext
+from pseudoword.diffusion import Sampling
+from pseudoword.embedding import Embedding, EmbeddingMetadata, save_embedding
+from tests.cli.small_world import WORD, Answer, World
+from tests.tiny_models import WIDTH, TinyModel
+
+
+def save_word(
+    path: Path, name: str = WORD, width: int = WIDTH, clip_skip: int | None = None, value: float = 0.07
+) -> Path:
+    """A word that changes pictures; an embedding of a real model is 768 wide, the tiny one's `WIDTH`."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    metadata = EmbeddingMetadata(clip_skip=clip_skip)
+    return save_embedding(Embedding(name, {"clip_l": torch.full((2, width), value)}, metadata), path)
+
+
+def generate(world: World, *arguments: object) -> Answer:
+    return world.run("generate", "--model", world.model, "--steps", 2, *arguments)
+
+
+def pixels(path: str | Path) -> list[int]:
+    with Image.open(path) as picture:
+        return list(np.asarray(picture).flatten().tolist())
+
+
+def text_of(path: str | Path) -> str:
+    with Image.open(path) as picture:
+        return str(picture.info["parameters"])
+
+
+def test_words_in_runs_are_known_by_themselves_in_any_case(world: World) -> None:
+    save_word(Path("runs", WORD, f"{WORD}.safetensors"))
+    with_word = generate(world, f"a photo of {WORD.upper()}", "--seed", 1, "--json")
+    without = generate(world, "a photo of", "--seed", 1, "--json")
+    assert with_word.result["words"] == [WORD]
+    assert without.result["words"] == []
+    assert pixels(with_word.result["pictures"][0]["path"]) != pixels(without.result["pictures"][0]["path"])
+
+
+@pytest.mark.parametrize("place", [f"words/deep/{WORD}.safetensors", "words"])
+def test_words_are_taken_from_files_and_folders_that_are_given(world: World, place: str) -> None:
+    save_word(Path("words", "deep", f"{WORD}.safetensors"))
+    assert generate(world, f"a {WORD}", "--embeddings", place, "--json").result["words"] == [WORD]
+
+
+def test_pictures_are_counted_on_and_say_their_seeds(world: World) -> None:
+    first = generate(world, "a dog", "--seed", 7, "--count", 2)
+    assert first.out.split() == [str(Path("pictures", name)) for name in ("00001-7.png", "00002-8.png")]
+    assert generate(world, "a dog", "--seed", 8).out.split() == [str(Path("pictures", "00003-8.png"))]
+    assert pixels("pictures/00002-8.png") == pixels("pictures/00003-8.png")
+    assert "Seed: 8," in text_of("pictures/00002-8.png")
+
+
+def test_without_a_seed_each_call_gives_another_picture(world: World) -> None:
+    seeds = {generate(world, "a dog", "--json").result["pictures"][0]["seed"] for _ in range(3)}
+    assert len(seeds) == 3
+
+
+def test_one_picture_may_have_a_name(world: World) -> None:
+    assert generate(world, "a dog", "--output", "some/dog.png").out.split() == [str(Path("some", "dog.png"))]
+    answer = generate(world, "a dog", "--output", "dog.png", "--count", 2)
+    assert answer.code == 1
+    assert "--output is one file, dog.png, for 2 pictures; give a folder" in answer.err
+
+
+def test_the_size_is_the_models_own_unless_it_is_given(world: World) -> None:
+    for flags, size in (([], (32, 32)), (["--width", 64], (64, 32))):
+        with Image.open(generate(world, "a dog", *flags, "--json").result["pictures"][0]["path"]) as picture:
+            assert picture.size == size
+
+
+def test_the_layer_is_the_one_that_the_words_were_trained_with(world: World) -> None:
+    save_word(Path("runs", "one", "zxqv-one.safetensors"), "zxqv-one", clip_skip=2)
+    save_word(Path("runs", "two", "zxqv-two.safetensors"), "zxqv-two", clip_skip=1)
+    layers = [
+        generate(world, prompt, "--json").result["clip_skip"]
+        for prompt in ("zxqv-one", "zxqv-two", "zxqv-one zxqv-two")
+    ]
+    assert layers == [2, 1, 1]
+    forced = generate(world, "zxqv-one", "--clip-skip", 3, "--json").result
+    assert forced["clip_skip"] == 3
+    assert "Clip skip: 3" in text_of(forced["pictures"][0]["path"])
+
+
+def test_a_prompt_without_any_known_word_is_remarked(world: World) -> None:
+    save_word(Path("runs", WORD, f"{WORD}.safetensors"))
+    assert f"The prompt uses no trained word; known are {WORD}." in generate(world, "a zxqvtoy").err
+
+
+def test_words_of_another_kind_of_model_only_matter_where_they_are_said(world: World) -> None:
+    save_word(Path("runs", "wide", "zxqv-wide.safetensors"), "zxqv-wide", width=768)
+    assert generate(world, "a dog").code == 0
+    answer = generate(world, "a zxqv-wide")
+    assert answer.code == 1
+    assert "'zxqv-wide'" in answer.err and "load a model it was made for" in answer.err
+
+
+@pytest.mark.parametrize(
+    ("flags", "said"),
+    [
+        (["--count", 0], "--count is 0, but a number from 1 to 1,000"),
+        (["--steps", 0], "--steps is 0"),
+        (["--seed", -1], "--seed is -1"),
+        (["--guidance", "nan"], "--guidance is nan"),
+        (["--width", 33], "33×32"),
+        (["--width", 10**6], "--width is 1000000"),
+        (["--clip-skip", 0], "--clip-skip is 0"),
+        (["--clip-skip", 9], "layer"),
+        (["--embeddings", "nowhere"], "'nowhere' does not exist"),
+        (["--embeddings", "."], "holds no embedding"),
+        (["--device", "toaster"], "The device 'toaster' is not there; choose one of auto, cpu"),
+    ],
+)
+def test_mistakes_are_named_in_one_sentence(world: World, flags: list[object], said: str) -> None:
+    answer = generate(world, "a dog", *flags)
+    assert answer.code == 1
+    assert said in answer.err
+    assert "Traceback" not in answer.err
+    assert not Path("pictures").exists()
+
+
+@pytest.mark.skipif(
+    os.name == "nt" or not hasattr(os, "geteuid") or os.geteuid() == 0, reason="nothing is forbidden here"
+)
+def test_a_place_that_cannot_be_written_is_named(world: World) -> None:
+    Path("locked").mkdir(mode=0o500)
+    answer = generate(world, "a dog", "--output", "locked")
+    assert answer.code == 1
+    assert "cannot be written" in answer.err
+
+
+def test_a_file_where_the_folder_should_be_is_named(world: World) -> None:
+    Path("pictures").write_text("")
+    answer = generate(world, "a dog")
+    assert answer.code == 1
+    assert "cannot be written" in answer.err
+
+
+def test_the_text_in_a_picture_is_the_one_that_a1111_writes() -> None:
+    recipe = Recipe("a cat, red", "dull", Sampling(512, 768, 30, 7.5), 2, {"my-cat": "0123456789ab"})
+    lines = infotext(recipe, 42, TinyModel(), "1.2").split("\n")
+    assert lines == [
+        "a cat, red",
+        "Negative prompt: dull",
+        "Steps: 30, Sampler: DPM++ 2M, Schedule type: Karras, CFG scale: 7.5, Seed: 42, Size: 512x768, "
+        'Model hash: 7777777777, Model: tiny, Clip skip: 2, TI hashes: "my-cat: 0123456789ab", Version: Pseudoword 1.2',
+    ]
+
+
+def test_a_word_is_found_where_training_leaves_it(world: World) -> None:
+    assert world.train().code == 0
+    shutil.rmtree(Path("runs", WORD, "best"))
+    assert generate(world, f"a {WORD}", "--json").result["words"] == [WORD]
+    assert generate(world, f"a {WORD}", "--embeddings", Path("runs", WORD), "--json").result["words"] == [WORD]
