@@ -125,7 +125,7 @@ class TerminalConsole:
 
 
 def bar_of(step: StepDone, validated: Validated | None, width: int) -> str:
-    """One line of at most `width` characters: how far, time left, this step's loss, learning rate, best validation loss.
+    """One line of at most `width` characters: how far, time left, the step's loss, learning rate, best validation.
 
     Plain ASCII, which every console can show.
     """

@@ -20,7 +20,7 @@ from ..diffusion import DiffusionModel
 from ..errors import ModelError, SettingsError
 from ..scoring import ClipScorer
 from ..training.dataset import find_pictures
-from ..training.run_folder import RunFolder, write_whole
+from ..training.run_folder import RunFolder, reporting_failed_writes, write_whole
 from ..training.settings import TrainSettings
 from ..training.trainer import TrainingRun
 from .console import Console, time_text
@@ -112,7 +112,8 @@ def show(
     output: Path = arguments.output
     files = RunFolder(output / "run" / samples.name)
     if (files.path / "done").exists():
-        shutil.rmtree(files.path)
+        with reporting_failed_writes(files.path):  # Windows deletes nothing that another program has open
+            shutil.rmtree(files.path)
     resumed = files.checkpoint.exists()
     start = time.perf_counter()
     pictures = usable(find_pictures(samples, settings), settings.size or model.native_size, console)

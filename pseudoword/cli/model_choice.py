@@ -29,7 +29,7 @@ def add_model_flags(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--device",
         default="auto",
-        metavar="{auto,cpu,cuda,mps}",
+        metavar="{auto,cpu,cuda}",
         help="where it computes [default: a GPU if there is one]",
     )
 
@@ -74,7 +74,7 @@ def load_chosen_scorer(arguments: argparse.Namespace) -> ClipScorer | None:
 def _device(name: str) -> torch.device:
     if name == "auto":
         return torch.device("cuda" if torch.cuda.is_available() else "cpu")
-    there = {"cpu": True, "cuda": torch.cuda.is_available(), "mps": torch.backends.mps.is_available()}
+    there = {"cpu": True, "cuda": torch.cuda.is_available()}
     if not there.get(name, False):
         choice = ", ".join(device for device, is_there in there.items() if is_there)
         raise SettingsError(f"The device {name!r} is not there; choose one of auto, {choice}.")

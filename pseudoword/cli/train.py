@@ -56,7 +56,7 @@ def run(arguments: argparse.Namespace, console: Console) -> None:
     """Train, and report where the word is and how good it became."""
     settings = settings_from(arguments)
     files = RunFolder(arguments.output or RUNS / settings.name)
-    check_is_free(settings.name, files.path)
+    check_is_free(settings.name, files)
     pictures = find_pictures(arguments.images, settings)
     can_choose_words = arguments.clip is not None or arguments.model is None
     if settings.start == "auto" and not can_choose_words and not files.checkpoint.exists():

@@ -11,6 +11,7 @@ from ..diffusion import Tokenizer
 from ..embedding import Embedding, EmbeddingLibrary, load_embedding
 from ..errors import EmbeddingFileError, SettingsError
 from ..text.chunks import chunk_prompt
+from ..training.run_folder import RunFolder
 
 RUNS = Path("runs")
 
@@ -74,13 +75,19 @@ def words_said(prompts: Sequence[str], words: Sequence[TrainedWord], tokenizer: 
     return [word for word in by_name.values() if word.name in said]
 
 
-def check_is_free(name: str, folder: Path, runs: Path = RUNS) -> None:
-    """Raise SettingsError where a word called `name` was trained in another folder of `runs` than `folder`.
+def check_is_free(name: str, files: RunFolder, runs: Path = RUNS) -> None:
+    """Raise SettingsError where a word called `name` is in another folder of `runs`, or in this one without its run.
 
-    Prompts could mean only one of the two.
+    Prompts could mean only one of two, and a word whose run is not there would be lost.
     """
-    for word in trained_words(runs):
-        if word.name.casefold() == name.casefold() and word.path.parent.resolve() != folder.resolve():
-            raise SettingsError(
-                f"There is a word {word.name!r} already, in {word.path}; choose another name, or remove that folder."
-            )
+    own = files.path / f"{name}.safetensors"
+    taken = [own] if own.exists() and not files.checkpoint.exists() else []
+    taken += [
+        word.path
+        for word in trained_words(runs)
+        if word.name.casefold() == name.casefold() and word.path.parent.resolve() != files.path.resolve()
+    ]
+    if taken:
+        raise SettingsError(
+            f"There is a word {name!r} already, in {taken[0]}; choose another name, or remove that file."
+        )

@@ -35,7 +35,7 @@ def learning_rate_at(settings: TrainSettings, step: int) -> float:
         0.0,  # past the end of a notation that ends; settings see to it that no run comes here
     )
     if step < settings.warmup:
-        return rate * (step + 1) / settings.warmup
+        return rate * ((step + 1) / settings.warmup)  # exactly the rate in the last of them
     if settings.decay == "cosine":
         progress = (step - settings.warmup) / (settings.steps - settings.warmup)
         rate *= 0.5 * (1 + math.cos(math.pi * min(progress, 1.0)))

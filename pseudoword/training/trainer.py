@@ -83,7 +83,7 @@ class TrainingRun:
         """Seconds spent so far, by phase of the run.
 
         The phases are "preparation", "batch", "text encoder", "unet", "optimiser", "validation", "preview", "saving"
-        and "report"; "text encoder" and "unet" are those of training steps alone. On a GPU, which works behind the
+        and "report". "text encoder" and "unet" are those of training steps alone. On a GPU, which works behind the
         clock, they blur.
         """
         return self._stopwatch.seconds

@@ -111,6 +111,16 @@ def test_a_name_of_another_trained_word_is_refused(world: World) -> None:
     assert f"There is a word '{WORD}' already, in " in answer.err
 
 
+def test_a_word_that_no_run_here_made_is_not_overwritten(world: World) -> None:
+    path = Path("runs", WORD, f"{WORD}.safetensors")
+    path.parent.mkdir(parents=True)
+    path.write_bytes(b"somebody's")
+    answer = world.train()
+    assert answer.code == 1
+    assert f"There is a word '{WORD}' already, in {path}" in answer.err
+    assert path.read_bytes() == b"somebody's"
+
+
 def test_a_finished_run_is_not_done_again_but_goes_on_with_more_steps(world: World) -> None:
     assert world.train().code == 0
     again = world.train("--json")

@@ -107,7 +107,7 @@ def taught_weights() -> Mapping[str, Tensor]:
         noisy = model.schedule.add_noise(latents, noise, timesteps)
         loss = (model.predict(noisy, timesteps, Conditioning(context)) - noise).square().mean()
         optimiser.zero_grad()
-        loss.backward()
+        torch.autograd.backward(loss)
         optimiser.step()
     return {name: weight.detach() for name, weight in model.unet.state_dict().items()}
 

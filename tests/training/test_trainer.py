@@ -162,8 +162,9 @@ def test_bf16_learns_about_the_same_as_fp32(tmp_path: Path) -> None:
 
 def test_it_learns_in_a_thread_that_turned_gradients_off(tmp_path: Path) -> None:
     """Gradio and the WebUI call from threads with inference mode on."""
+    model = TinyModel()
     with torch.inference_mode():
-        run = run_in(tmp_path / "without", TinyModel(), settings(preview_every=0))
+        run = run_in(tmp_path / "without", model, settings(preview_every=0))
         list(run.events())
     usual = run_in(tmp_path / "with", TinyModel(), settings(preview_every=0))
     list(usual.events())
