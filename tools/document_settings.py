@@ -2,16 +2,15 @@
 
 from __future__ import annotations
 
-from pathlib import Path
-
 from pseudoword.training.settings import Description, describe_settings
+from tools.pages import ROOT, table, write_section
 
-PAGE = Path(__file__).parents[1] / "docs" / "training.md"
-BEGIN, END = "<!-- settings -->\n", "<!-- end of settings -->\n"
+PAGE = ROOT / "docs" / "training.md"
+SECTION = "settings"
 
 
-def cell(description: Description) -> str:
-    """The value column of one setting: its choices, or its range with unit."""
+def values(description: Description) -> str:
+    """What one setting may be: its choices, or its range with unit."""
     if description.choices:
         return ", ".join(description.choices)
     if description.kind is bool:
@@ -20,20 +19,14 @@ def cell(description: Description) -> str:
     return range_and_unit + (" or none" if description.optional else "")
 
 
-def table() -> str:
+def settings_table() -> str:
     """The table in Markdown."""
-    lines = ["| Setting | Default | Values | Meaning |", "|---|---|---|---|"]
+    rows: list[list[object]] = []
     for one in describe_settings():
         default = "required" if one.required else "none" if one.default is None else str(one.default).lower()
-        lines.append(f"| `{one.name}` | {default} | {cell(one)} | {one.allowed.meaning} |")
-    return "\n".join(lines) + "\n"
-
-
-def with_table(page: str) -> str:
-    """`page` with the table as it must be now between its two marks."""
-    before, _, rest = page.partition(BEGIN)
-    return before + BEGIN + table() + END + rest.partition(END)[2]
+        rows.append([f"`{one.name}`", default, values(one), one.allowed.meaning])
+    return table(["Setting", "Default", "Values", "Meaning"], rows)
 
 
 if __name__ == "__main__":
-    PAGE.write_text(with_table(PAGE.read_text(encoding="utf-8")), encoding="utf-8")
+    write_section(PAGE, SECTION, settings_table())

@@ -72,9 +72,9 @@ def add_flags(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--output",
         type=Path,
-        default=Path("pictures"),
+        default=Path("generated"),
         metavar="PLACE",
-        help="a folder, or for one picture a .png file [default: pictures]",
+        help="a folder, or for one picture a .png file [default: generated]",
     )
 
 

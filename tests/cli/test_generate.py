@@ -58,10 +58,10 @@ def test_words_are_taken_from_files_and_folders_that_are_given(world: World, pla
 
 def test_pictures_are_counted_on_and_say_their_seeds(world: World) -> None:
     first = generate(world, "a dog", "--seed", 7, "--count", 2)
-    assert first.out.split() == [str(Path("pictures", name)) for name in ("00001-7.png", "00002-8.png")]
-    assert generate(world, "a dog", "--seed", 8).out.split() == [str(Path("pictures", "00003-8.png"))]
-    assert pixels("pictures/00002-8.png") == pixels("pictures/00003-8.png")
-    assert "Seed: 8," in text_of("pictures/00002-8.png")
+    assert first.out.split() == [str(Path("generated", name)) for name in ("00001-7.png", "00002-8.png")]
+    assert generate(world, "a dog", "--seed", 8).out.split() == [str(Path("generated", "00003-8.png"))]
+    assert pixels("generated/00002-8.png") == pixels("generated/00003-8.png")
+    assert "Seed: 8," in text_of("generated/00002-8.png")
 
 
 def test_without_a_seed_each_call_gives_another_picture(world: World) -> None:
@@ -129,7 +129,7 @@ def test_mistakes_are_named_in_one_sentence(world: World, flags: list[object], s
     assert answer.code == 1
     assert said in answer.err
     assert "Traceback" not in answer.err
-    assert not Path("pictures").exists()
+    assert not Path("generated").exists()
 
 
 @pytest.mark.skipif(
@@ -143,7 +143,7 @@ def test_a_place_that_cannot_be_written_is_named(world: World) -> None:
 
 
 def test_a_file_where_the_folder_should_be_is_named(world: World) -> None:
-    Path("pictures").write_text("")
+    Path("generated").write_text("")
     answer = generate(world, "a dog")
     assert answer.code == 1
     assert "cannot be written" in answer.err
