@@ -34,7 +34,7 @@ def words_section(figures: dict[str, Any]) -> str:
 
 def norm_section(figures: dict[str, Any]) -> str:
     """Both norms side by side."""
-    names = [name for name in figures["free"]]
+    names = list(figures["free"])
     return table(
         ["Norm", *names], [[norm, *(figures[norm][name] for name in names)] for norm in ("vocabulary", "free")]
     )

@@ -17,6 +17,7 @@ from torch import Tensor
 
 from ..diffusion import DiffusionModel
 from ..errors import DatasetError, TrainingError
+from .captions import load_templates
 from .dataset import Picture, PictureSet
 from .precision import LossScale
 from .progress import Progress
@@ -33,13 +34,15 @@ CHANGEABLE = frozenset({"steps", "save_every", "preview_every", "preview_prompt"
 class RunIdentity:
     """What a run was started with: a checkpoint may only be continued with the same.
 
-    `pictures` are (file name, SHA-256 of its bytes and caption) in order; `settings` is `TrainSettings.to_dict()`.
+    `pictures` are (file name, SHA-256 of its bytes and caption) in order; `settings` is `TrainSettings.to_dict()`;
+    `templates` are the lines that its setting of that name stood for.
     """
 
     model_title: str
     model_sha256: str
     settings: Mapping[str, Any]
     pictures: tuple[tuple[str, str], ...]
+    templates: tuple[str, ...]
 
     def differences(self, other: RunIdentity) -> list[str]:
         """Where `other` is not what this run was started with, each in words; none where it can go on."""
@@ -56,6 +59,8 @@ class RunIdentity:
             before, now = self.settings.get(name), other.settings.get(name)
             if before != now:
                 found.append(f"the setting {name} was {before!r} and is {now!r}")
+        if self.templates != other.templates and self.settings.get("templates") == other.settings.get("templates"):
+            found.append(f"the lines of the template file {other.settings.get('templates')} were changed")
         return found + self._picture_differences(other)
 
     def _picture_differences(self, other: RunIdentity) -> list[str]:
@@ -71,9 +76,10 @@ class RunIdentity:
 
 
 def identify(model: DiffusionModel, settings: TrainSettings, pictures: PictureSet) -> RunIdentity:
-    """The identity of a run that begins now. Raises DatasetError for a picture that can no longer be read."""
+    """The identity of a run that begins now. Raises DatasetError for files that can no longer be read."""
     hashes = tuple((picture.path.name, picture_hash(picture)) for picture in pictures.pictures)
-    return RunIdentity(model.title, model.sha256, settings.to_dict(), hashes)
+    templates = tuple(load_templates(settings.templates))
+    return RunIdentity(model.title, model.sha256, settings.to_dict(), hashes, templates)
 
 
 def picture_hash(picture: Picture) -> str:
@@ -152,6 +158,7 @@ def load_checkpoint(path: Path) -> Checkpoint:
         facts = json.loads(metadata["facts"])
         identity = dict(facts["identity"])
         identity["pictures"] = tuple((name, digest) for name, digest in identity["pictures"])
+        identity["templates"] = tuple(identity["templates"])
         state = dict(facts["state"])
         state["progress"] = Progress(**state["progress"])
         state["loss_scale"] = LossScale(**state["loss_scale"])

@@ -14,7 +14,7 @@ from pseudoword.training.progress import Progress
 from tests.tiny_models import TinyModel
 from tests.training.small_runs import pictures, settings
 
-IDENTITY = RunIdentity("a model", "ab" * 32, settings().to_dict(), (("a.png", "1"), ("b.png", "2")))
+IDENTITY = RunIdentity("a model", "ab" * 32, settings().to_dict(), (("a.png", "1"), ("b.png", "2")), ("a [name]",))
 
 
 def checkpoint() -> Checkpoint:
@@ -66,10 +66,12 @@ def test_with_a_decay_the_length_decides_the_rates_and_may_not_change() -> None:
 
 
 def test_each_difference_is_named() -> None:
-    other = RunIdentity("another", "cd" * 32, {**IDENTITY.settings, "seed": 4}, (("b.png", "3"), ("c.png", "1")))
+    found = (("b.png", "3"), ("c.png", "1"))
+    other = RunIdentity("another", "cd" * 32, {**IDENTITY.settings, "seed": 4}, found, ("the [name]",))
     assert IDENTITY.differences(other) == [
         "the model was a model (ababababab) and is another (cdcdcdcdcd)",
         "the setting seed was 0 and is 4",
+        "the lines of the template file object were changed",
         "the picture a.png is gone",
         "the picture c.png is new",
         "the picture b.png or its caption was changed",
