@@ -53,10 +53,10 @@ def bare_step_seconds(bench: Bench, batch: int = 4) -> float:
     vector = encoder.vocabulary[:1].clone().requires_grad_()
     side = model.native_size // model.latent_factor
     noisy, timesteps = torch.randn(batch, 4, side, side), torch.randint(0, model.schedule.timesteps, (batch,))
-    prompts = [template.replace("[name]", "<new>") for template in OBJECT_TEMPLATES[:batch]]
+    prompts = [template.replace("[name]", "new-word") for template in OBJECT_TEMPLATES[:batch]]
 
     def step() -> None:
-        conditioning = encode_prompts(model, prompts, {"<new>": {encoder.name: vector}})
+        conditioning = encode_prompts(model, prompts, {"new-word": {encoder.name: vector}})
         loss = model.predict(noisy, timesteps, conditioning).square().mean()
         torch.autograd.grad(loss, vector)
 

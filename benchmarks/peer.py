@@ -68,7 +68,7 @@ def seconds_to(curve: Curve, mark: float) -> float:
 def settings_for(source: Path) -> TrainSettings:
     """Default settings but for a fixed length, and no previews."""
     return TrainSettings(
-        name=f"<{source.name}>", steps=STEPS, validate_every=VALIDATE_EVERY, preview_every=0, early_stop=False
+        name=f"new-{source.name}", steps=STEPS, validate_every=VALIDATE_EVERY, preview_every=0, early_stop=False
     )
 
 

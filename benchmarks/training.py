@@ -77,7 +77,7 @@ class Trained:
 
 def train(bench: Bench, source: Path, folder: Path, **settings: Any) -> Trained:
     """Train on the pictures in `source` with default settings, but for those given, in a new `folder`."""
-    chosen = TrainSettings(**{"name": f"<{source.name}>", **settings})
+    chosen = TrainSettings(**{"name": f"new-{source.name}", **settings})
     pictures = find_pictures(source, chosen)
     began = time.perf_counter()
     run = TrainingRun(bench.model, chosen, pictures, folder, bench.scorer)
