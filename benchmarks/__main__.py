@@ -9,9 +9,12 @@ import tempfile
 from pathlib import Path
 from typing import Any
 
+from tools.pages import ROOT
+
 from . import demo, norm, overhead, peer, words
 from .training import Bench, threads
 
+MEASURED = ROOT / "build" / "benchmarks"
 NAMES = ("overhead", "demo", "peer", "norm", "words")
 
 
@@ -21,7 +24,7 @@ def main() -> None:
     parser.add_argument(
         "names", nargs="*", metavar="NAME", help=f"which to run: {', '.join(NAMES)}; all of them if none is named"
     )
-    parser.add_argument("--output", type=Path, default=Path("build/benchmarks"), help="folder for figures and pictures")
+    parser.add_argument("--output", type=Path, default=MEASURED, help="folder for figures and pictures")
     chosen = parser.parse_args()
     unknown = [name for name in chosen.names if name not in NAMES]
     if unknown:

@@ -9,7 +9,8 @@ from typing import Any
 
 from tools.pages import ROOT, table, write_section
 
-MEASURED = ROOT / "build" / "benchmarks"
+from .__main__ import MEASURED
+
 PAGE = ROOT / "docs" / "figures.md"
 
 

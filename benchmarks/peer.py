@@ -19,6 +19,7 @@ from PIL import Image
 from torch.nn import functional as F
 
 from pseudoword import builtin
+from pseudoword.scoring import ClipScorer
 from pseudoword.training.captions import OBJECT_TEMPLATES
 from pseudoword.training.conditioning import PromptEncoder
 from pseudoword.training.dataset import PictureSet, find_pictures
@@ -41,18 +42,20 @@ PEER_RATE, PEER_WEIGHT_DECAY, BATCH = 0.002, 0.01, 4  # 5e-4 scaled by the batch
 def measure(bench: Bench, work: Path) -> dict[str, Any]:
     """Seconds until each reaches the loss that the slower one ends at best, on the same fixed validation inputs."""
     result: dict[str, Any] = {}
+    ratios: list[float] = []
     for name, word in OBJECTS.items():
         ours, peer = curve_of_ours(bench, PICTURES / name, work / name), curve_of_peer(bench, PICTURES / name, word)
         mark = max(min(loss for _, loss in ours), min(loss for _, loss in peer))
+        ours_s, peer_s = seconds_to(ours, mark), seconds_to(peer, mark)
+        ratios.append(peer_s / ours_s)
         result[name] = {
             "loss both reach": round(mark, 5),
-            "ours, seconds": round(seconds_to(ours, mark), 1),
-            "diffusers' procedure, seconds": round(seconds_to(peer, mark), 1),
+            "ours, seconds": round(ours_s, 1),
+            "diffusers' procedure, seconds": round(peer_s, 1),
             "ours, best loss": round(min(loss for _, loss in ours), 5),
             "diffusers' procedure, best loss": round(min(loss for _, loss in peer), 5),
         }
         print(name, result[name], flush=True)
-    ratios = [one["diffusers' procedure, seconds"] / one["ours, seconds"] for one in result.values()]
     return {"times as fast to the same loss, geometric mean": round(geometric_mean(ratios), 2), "objects": result}
 
 
@@ -75,7 +78,8 @@ def settings_for(source: Path) -> TrainSettings:
 def curve_of_ours(bench: Bench, source: Path, folder: Path) -> Curve:
     """A run of Pseudoword; its preparation (latents, choice of the start word) counts."""
     settings = settings_for(source)
-    run = TrainingRun(bench.model, settings, find_pictures(source, settings), folder, bench.scorer)
+    scorer = ClipScorer.builtin()  # a fresh one, which has not yet seen the vocabulary
+    run = TrainingRun(bench.model, settings, find_pictures(source, settings), folder, scorer)
     curve, seconds = [], 0.0
     for event in run.events():
         if isinstance(event, StepDone):

@@ -40,10 +40,10 @@ def compare(
     bench: Bench, source: Path, templates: str, prompt: str, folder: Path
 ) -> tuple[dict[str, Any], list[tuple[str, Image.Image]]]:
     """Figures of the word of `source`, and rows of pictures: training set, best known word, trained word."""
-    trained = train(bench, source, folder, templates=templates)
+    trained = train(bench, source, folder, templates=templates, preview_prompt=prompt.replace("{}", "[name]"))
     training = trained.images
     words = [word for _, word in vocabulary_words(bench.model.text_encoders[0].tokenizer)]
-    candidates = [word for word, _ in nearest_words(bench.scorer, training, words, CANDIDATES)]
+    candidates = [word for word, _ in nearest_words(bench.scorer, training, words, CANDIDATES, prompt)]
     drawn = {word: bench.pictures_of(prompt.format(word), {}) for word in candidates}
     known = max(candidates, key=lambda word: bench.likeness(drawn[word], training))
     name = trained.embedding.name
@@ -54,8 +54,8 @@ def compare(
         "known word": known,
         "steps": trained.finished.step,
         "best step": trained.finished.best_step,
-        "seconds": round(trained.seconds, 1),
         **{key: round(value, 4) for key, value in trained.finished.figures.items()},
+        "seconds": round(trained.seconds, 1),
     }
     side = bench.model.native_size
     rows = [
