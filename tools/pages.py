@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Sequence
 from pathlib import Path
 
 ROOT = Path(__file__).parents[1]
@@ -24,5 +25,5 @@ def write_section(path: Path, name: str, content: str) -> None:
 
 def table(header: list[str], rows: list[list[object]]) -> str:
     """A table in Markdown."""
-    lines = [header, ["---"] * len(header), *rows]
+    lines: list[Sequence[object]] = [header, ["---"] * len(header), *rows]
     return "\n".join("| " + " | ".join(str(cell) for cell in line) + " |" for line in lines) + "\n"

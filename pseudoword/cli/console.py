@@ -7,7 +7,7 @@ import shutil
 from collections.abc import Mapping
 from typing import Any, Protocol, TextIO
 
-from ..training.events import Event, PreviewMade, StepDone, Validated, Warned, to_record
+from ..training.events import Event, Preparing, PreviewMade, StepDone, Validated, Warned, to_record
 
 SHORTEST_BAR, LONGEST_BAR = 4, 24  # characters between the brackets
 
@@ -51,7 +51,7 @@ class JsonConsole:
         self._write({"event": "warned", "message": text})
 
     def event(self, event: Event) -> None:
-        """The event's own record, as it stands in `history.jsonl`."""
+        """The event's own record, as in `history.jsonl`, but with paths that hold outside the run's folder, too."""
         self._write(to_record(event))
 
     def result(self, values: Mapping[str, Any], text: str) -> None:
@@ -96,9 +96,12 @@ class TerminalConsole:
                 self._line(f"step {event.step}: validation loss {event.loss:.4f}, {best}")
         elif isinstance(event, PreviewMade) and event.likeness is not None and event.editability is not None:
             self._line(f"step {event.step}: likeness {event.likeness:.3f}, editability {event.editability:.3f}")
-        elif isinstance(event, StepDone) and self._has_bar:
-            width = shutil.get_terminal_size().columns - 1  # a full line would wrap
-            bar = bar_of(event, self._validated, max(width, 20))
+        elif isinstance(event, (Preparing, StepDone)) and self._has_bar:
+            width = max(shutil.get_terminal_size().columns - 1, 20)  # a full line would wrap
+            if isinstance(event, StepDone):
+                bar = bar_of(event, self._validated, width)
+            else:
+                bar = preparation_bar_of(event, width)
             self._err.write("\r" + bar.ljust(self._bar_length))
             self._err.flush()
             self._bar_length = len(bar)
@@ -133,10 +136,19 @@ def bar_of(step: StepDone, validated: Validated | None, width: int) -> str:
     parts += [f"loss {step.loss:.4f}", f"rate {step.learning_rate:.1e}"]
     if validated is not None:
         parts.append(f"best {validated.best_loss:.4f} at {validated.best_step}")
-    text = "  ".join(parts)
+    return _bar(step.step, step.steps, "  ".join(parts), width)
+
+
+def preparation_bar_of(event: Preparing, width: int) -> str:
+    """One line of at most `width` characters: how many pictures are encoded; the rest is not counted."""
+    after = "; getting ready" if event.done == event.total else ""
+    return _bar(event.done, event.total, f"{event.done}/{event.total} pictures encoded{after}", width)
+
+
+def _bar(done: int, total: int, text: str, width: int) -> str:
     length = min(max(width - len(text) - 3, SHORTEST_BAR), LONGEST_BAR)
-    done = round(length * step.step / step.steps)
-    return f"[{'#' * done}{'-' * (length - done)}] {text}"[:width]
+    filled = round(length * done / total)
+    return f"[{'#' * filled}{'-' * (length - filled)}] {text}"[:width]
 
 
 def time_text(seconds: float) -> str:

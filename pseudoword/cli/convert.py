@@ -6,7 +6,11 @@ import argparse
 from pathlib import Path
 from typing import get_args
 
+from PIL import Image
+
 from ..embedding import SUFFIXES, FileFormat, load_embedding, save_embedding
+from ..errors import DatasetError, SettingsError
+from ..training.decoding import load_picture
 from .console import Console
 
 DESCRIPTION = """\
@@ -21,6 +25,7 @@ Write an embedding in another file format. What the file is is read from its con
 EPILOG = """\
 examples:
   {prog} convert runs/my-cat/my-cat.safetensors --to pt
+  {prog} convert runs/my-cat/my-cat.safetensors --to card --preview generated/00001-7.png
   {prog} convert old-word.bin --to safetensors --output embeddings/old-word.safetensors
 """
 
@@ -35,14 +40,18 @@ def add_flags(parser: argparse.ArgumentParser) -> None:
         metavar="FILE",
         help="the file to write; programs call the word like it [default: beside FILE]",
     )
+    parser.add_argument(
+        "--preview", type=Path, metavar="PICTURE", help="what a card shows [default: a pattern made of the vectors]"
+    )
     parser.add_argument("--overwrite", action="store_true", help="replace the output file where there is one")
 
 
 def run(arguments: argparse.Namespace, console: Console) -> None:
     """Read, write, and report where it is."""
+    preview = None if arguments.preview is None else preview_for(arguments.to, arguments.preview)
     embedding = load_embedding(arguments.file)
     target = arguments.output or arguments.file.with_name(arguments.file.stem + SUFFIXES[arguments.to][0])
-    path = save_embedding(embedding, target, arguments.to, overwrite=arguments.overwrite)
+    path = save_embedding(embedding, target, arguments.to, overwrite=arguments.overwrite, preview=preview)
     values = {
         "path": str(path),
         "format": arguments.to,
@@ -52,3 +61,15 @@ def run(arguments: argparse.Namespace, console: Console) -> None:
     }
     count = f"{embedding.vector_count} vector{'s' if embedding.vector_count > 1 else ''}"
     console.result(values, f"{path}: the word {embedding.name}, {count}, for {embedding.architecture}")
+
+
+def preview_for(format: FileFormat, path: Path) -> Image.Image:
+    """The picture at `path`. Raises SettingsError where `format` has no place for one, or it cannot be read."""
+    if format != "card":
+        raise SettingsError(
+            f"--preview is what a card shows, but the format is {format}; use --to card, or leave it out."
+        )
+    try:
+        return load_picture(path)
+    except DatasetError as error:
+        raise SettingsError(f"The preview {path} cannot be used: {error}.") from error

@@ -7,7 +7,6 @@ import difflib
 import json
 import os
 import platform
-import shutil
 import time
 from collections.abc import Mapping
 from pathlib import Path
@@ -15,15 +14,18 @@ from typing import Any
 
 import torch
 
+import pseudoword
+
 from ..builtin import SAMPLES, sample_sets
 from ..diffusion import DiffusionModel
-from ..errors import ModelError, SettingsError
+from ..errors import ModelError, SettingsError, TrainingError
 from ..scoring import ClipScorer
 from ..training.dataset import find_pictures
-from ..training.run_folder import RunFolder, reporting_failed_writes, write_whole
+from ..training.run_folder import RunFolder, write_whole
 from ..training.settings import TrainSettings
 from ..training.trainer import TrainingRun
 from .console import Console, time_text
+from .earlier_run import check_goes_on, remove_run
 from .following import Outcome, follow, usable
 from .model_choice import load_chosen_model
 from .peak_memory import peak_memory_mb
@@ -107,27 +109,33 @@ def show(
 ) -> dict[str, Any]:
     """Train `settings.name` on the pictures in `samples` and write all but the report, which is given back.
 
-    The run itself lies in `arguments.output`/run; an interrupted one goes on, a finished one is done again.
+    The run itself lies in `arguments.output`/run; an interrupted one goes on, a finished one is done again, as is one
+    of an earlier version with another model, other settings or pictures.
     """
     output: Path = arguments.output
     files = RunFolder(output / "run" / samples.name)
-    if (files.path / "done").exists():
-        with reporting_failed_writes(files.path):  # Windows deletes nothing that another program has open
-            shutil.rmtree(files.path)
-    resumed = files.checkpoint.exists()
     start = time.perf_counter()
     pictures = usable(find_pictures(samples, settings), settings.size or model.native_size, console)
     console.note(
         f"Teaching {model.title} the word {settings.name} from {len(pictures.pictures)} pictures of: {samples.name}."
     )
+    done = files.path / "done"
+    goes_on = files.checkpoint.exists() and not done.exists()
+    try:
+        check_goes_on(files, model, settings, pictures)
+    except TrainingError:  # after an update of Pseudoword, say; what the demo shows can be made again at any time
+        goes_on = False
+    if not goes_on:
+        remove_run(files)
+        done.unlink(missing_ok=True)
     training = TrainingRun(model, settings, pictures, files.path, scorer)
-    outcome = follow(training, settings, files, arguments.command_line, console)
+    outcome = follow(training, settings, files, arguments.as_command(arguments.given), console)
     seconds = time.perf_counter() - start
     written = publish(outcome, output)
-    write_whole(files.path / "done", b"")
+    write_whole(done, b"")
     return {
         **machine(model),
-        "pseudoword": arguments.version_text,
+        "pseudoword": pseudoword.__version__,
         "object": samples.name,
         "pictures": len(pictures.pictures),
         "word": settings.name,
@@ -136,7 +144,7 @@ def show(
         "settings": settings.to_dict(),
         "start_words": start_words(training),
         **{key: outcome.values()[key] for key in ("reason", "step", "best_step", "figures")},
-        "resumed": resumed,
+        "resumed": goes_on,
         "seconds": {"training": seconds, "phases": dict(training.phase_seconds)},
         "files": written,
     }
@@ -162,8 +170,7 @@ def publish(outcome: Outcome, output: Path) -> dict[str, str]:
 
 def start_words(training: TrainingRun) -> str:
     """The words that learning started from: what CLIP would have called the pictures."""
-    extra = training.result().metadata.extra
-    return next((value for key, value in extra.items() if key.endswith("start_words")), "")
+    return training.result().metadata.extra.get("pseudoword.start_words", "")
 
 
 def machine(model: DiffusionModel) -> dict[str, Any]:

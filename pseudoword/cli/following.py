@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import contextlib
 import itertools
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from ..embedding import save_embedding
 from ..training.dataset import PictureSet
-from ..training.events import Finished
+from ..training.events import Event, Finished, Preparing
 from ..training.run_folder import RunFolder
 from ..training.settings import TrainSettings
 from ..training.trainer import TrainingRun
@@ -80,7 +81,7 @@ def follow(
         console.note(f"Going on with the run in {files.path}.")
     finished, step = None, 0
     with contextlib.closing(training.events()) as events:
-        first = next(events)  # prepares, for seconds to minutes, with nothing to save: Ctrl-C ends it as usual
+        first = first_after_preparing(events, console)  # with nothing to save meanwhile: Ctrl-C ends it as usual
         with deferred(lambda: console.note("Stopping, and saving; Ctrl-C once more stops at once.")) as interrupted:
             for event in itertools.chain([first], events):
                 console.event(event)
@@ -97,3 +98,12 @@ def follow(
     path = files.path / f"{settings.name}.safetensors"
     save_embedding(training.result("best"), path, overwrite=True)
     return Outcome(settings.name, path, files, finished)
+
+
+def first_after_preparing(events: Iterator[Event], console: Console) -> Event:
+    """The first event of the training itself; `console` gets those before it, which takes seconds to minutes."""
+    for event in events:
+        if not isinstance(event, Preparing):
+            return event
+        console.event(event)
+    raise RuntimeError("the run ended without saying so")

@@ -5,18 +5,21 @@ from __future__ import annotations
 import argparse
 import re
 import secrets
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
-from ..diffusion import Sampling
+import torch
+from PIL import Image
+
+from ..diffusion import Conditioning, DiffusionModel, Sampling
 from ..embedding import Embedding
 from ..embedding.whole_file import write_whole
 from ..errors import SettingsError
-from ..hosts.diffusers import DENOISED_PIXELS
 from ..text import encode_prompts
+from ..training.denoiser import is_out_of_memory
 from .console import Console
 from .infotext import Recipe, infotext, png_with_text
-from .model_choice import add_model_flags, load_chosen_model
+from .model_choice import add_model_flags, load_chosen_model, too_little_memory
 from .words import RUNS, TrainedWord, trained_words, words_at, words_said
 
 DESCRIPTION = """\
@@ -35,6 +38,7 @@ examples:
 
 MOST_PICTURES = 1000
 HIGHEST_SEED = 2**32 - 1  # of the first picture; torch takes far larger ones
+PIXELS_AT_ONCE = 2**20  # made before they are written, so that what is done is on the disk soon: 4 pictures of 512×512
 
 
 def add_flags(parser: argparse.ArgumentParser) -> None:
@@ -82,7 +86,7 @@ def run(arguments: argparse.Namespace, console: Console) -> None:
     """Make the pictures, write them, and report where they are."""
     check(arguments)
     known = trained_words() if arguments.embeddings is None else words_at(arguments.embeddings)
-    model = load_chosen_model(arguments, console)
+    model = load_chosen_model(arguments, console, torch.float16)  # half the memory, and looks the same
     prompts = [arguments.prompt, arguments.negative]
     words = {word: word.load() for word in words_said(prompts, known, model.text_encoders[0].tokenizer)}
     tell_words(words, known, console)
@@ -100,16 +104,39 @@ def run(arguments: argparse.Namespace, console: Console) -> None:
     hashes = {word.name: word.short_hash for word in words}
     recipe = Recipe(arguments.prompt, arguments.negative, sampling, clip_skip, hashes)
     paths = targets(arguments.output, seeds)
-    at_once = max(1, DENOISED_PIXELS // (sampling.width * sampling.height))  # what is done is on the disk soon
-    for begin in range(0, len(seeds), at_once):
-        some = seeds[begin : begin + at_once]
-        pictures = model.generate(told, against, sampling, some)
-        for seed, picture, path in zip(some, pictures, paths[begin:], strict=False):
-            text = infotext(recipe, seed, model, arguments.version_text)
-            write_whole(path, png_with_text(picture, text), overwrite=True)
+    pictures = make_pictures(model, told, against, sampling, seeds)
+    for seed, path, picture in zip(seeds, paths, pictures, strict=True):
+        write_whole(path, png_with_text(picture, infotext(recipe, seed, model)), overwrite=True)
     made = [{"path": str(path), "seed": seed} for seed, path in zip(seeds, paths, strict=True)]
     names = [word.name for word in words]
     console.result({"pictures": made, "words": names, "clip_skip": clip_skip}, "\n".join(map(str, paths)))
+
+
+def make_pictures(
+    model: DiffusionModel, told: Conditioning, against: Conditioning, sampling: Sampling, seeds: Sequence[int]
+) -> Iterator[Image.Image]:
+    """A picture for each of `seeds`, several at a time, fewer where memory is short.
+
+    Raises ModelError where it is too little for a single one.
+    """
+    at_once, done = max(1, PIXELS_AT_ONCE // (sampling.width * sampling.height)), 0
+    while done < len(seeds):
+        some = seeds[done : done + at_once]
+        pictures: list[Image.Image] = []
+        try:
+            pictures = model.generate(told, against, sampling, some)
+        except (RuntimeError, MemoryError) as error:
+            if not is_out_of_memory(error):
+                raise
+            if len(some) == 1:
+                size = f"a picture of {sampling.width}×{sampling.height}"
+                raise too_little_memory(model.device, size, "set a smaller --width and --height") from error
+        yield from pictures
+        done += len(pictures)
+        if not pictures:  # outside the handler, where the exception no longer keeps the failed attempt's tensors alive
+            at_once = len(some) // 2
+            if torch.cuda.is_available():
+                torch.cuda.empty_cache()
 
 
 def check(arguments: argparse.Namespace) -> None:

@@ -9,6 +9,8 @@ from dataclasses import dataclass, field
 
 from PIL import Image, PngImagePlugin
 
+import pseudoword
+
 from ..diffusion import DiffusionModel, Sampling
 
 SAMPLER = {"Sampler": "DPM++ 2M", "Schedule type": "Karras"}  # what `StandaloneModel.generate` is called there
@@ -25,7 +27,7 @@ class Recipe:
     words: Mapping[str, str] = field(default_factory=dict)
 
 
-def infotext(recipe: Recipe, seed: int, model: DiffusionModel, version: str) -> str:
+def infotext(recipe: Recipe, seed: int, model: DiffusionModel) -> str:
     """The text of one picture: prompt, negative prompt, and a line of keys and values."""
     sampling = recipe.sampling
     facts: dict[str, object] = {
@@ -41,7 +43,7 @@ def infotext(recipe: Recipe, seed: int, model: DiffusionModel, version: str) -> 
         facts["Clip skip"] = recipe.clip_skip
     if recipe.words:
         facts["TI hashes"] = ", ".join(f"{name}: {short_hash}" for name, short_hash in recipe.words.items())
-    facts["Version"] = f"Pseudoword {version}"
+    facts["Version"] = f"Pseudoword {pseudoword.__version__}"
     lines = [recipe.prompt]
     lines += [f"Negative prompt: {recipe.negative}"] if recipe.negative else []
     lines.append(", ".join(f"{key}: {_quoted(str(value))}" for key, value in facts.items()))

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import contextlib
+from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -11,6 +12,7 @@ import torch
 
 from ..errors import ModelError, SettingsError
 from ..hosts.diffusers import StandaloneModel, load_model
+from ..training.denoiser import is_out_of_memory
 from .console import Console
 
 if TYPE_CHECKING:
@@ -47,8 +49,23 @@ def add_clip_flag(parser: argparse.ArgumentParser) -> None:
     )
 
 
-def load_chosen_model(arguments: argparse.Namespace, console: Console) -> StandaloneModel:
-    """The model that the flags name. Raises ModelError, MissingExtra, SettingsError for a device that is not there."""
+def check_clip_files(arguments: argparse.Namespace) -> None:
+    """Raise ModelError where a file that `--clip` names is not there."""
+    for path in arguments.clip or ():
+        if not path.is_file():
+            raise ModelError(
+                f"{str(path)!r}, which is given with --clip, is not a file; give the open_clip_config.json of a model "
+                "and its .safetensors."
+            )
+
+
+def load_chosen_model(
+    arguments: argparse.Namespace, console: Console, dtype_on_gpu: torch.dtype = torch.float32
+) -> StandaloneModel:
+    """The model that the flags name, on a GPU in `dtype_on_gpu`.
+
+    Raises ModelError, also for too little memory, MissingExtra, and SettingsError for a device that is not there.
+    """
     device = _device(arguments.device)
     if arguments.model is not None and not arguments.model.exists():
         raise ModelError(
@@ -56,9 +73,31 @@ def load_chosen_model(arguments: argparse.Namespace, console: Console) -> Standa
             "or leave --model out for the built-in model."
         )
     _silence_transformers()
-    model = load_model(arguments.model, device=device)
+    dtype = dtype_on_gpu if device.type == "cuda" else torch.float32
+    with reporting_too_little_memory(device, "this model"):
+        model = load_model(arguments.model, device=device, dtype=dtype)
     console.note(f"Model: {model.title}, {model.native_size} pixels, on {device.type}.")
     return model
+
+
+@contextlib.contextmanager
+def reporting_too_little_memory(device: torch.device, purpose: str) -> Iterator[None]:
+    """Turn what torch says when memory runs out into `too_little_memory`."""
+    try:
+        yield
+    except (RuntimeError, MemoryError) as error:
+        if not is_out_of_memory(error):
+            raise
+        raise too_little_memory(device, purpose) from error
+
+
+def too_little_memory(device: torch.device, purpose: str, first_remedy: str = "") -> ModelError:
+    """The error that memory on `device` is too little for `purpose`, with what to do about it."""
+    remedies = [first_remedy] if first_remedy else []
+    remedies += ["end other programs that use the memory"]
+    remedies += ["compute on the CPU with --device cpu"] if device.type != "cpu" else []
+    where = "on the GPU" if device.type != "cpu" else "here"
+    return ModelError(f"There is too little memory {where} for {purpose}; {', or '.join(remedies)}.")
 
 
 def load_chosen_scorer(arguments: argparse.Namespace) -> ClipScorer | None:
@@ -67,7 +106,8 @@ def load_chosen_scorer(arguments: argparse.Namespace) -> ClipScorer | None:
 
     device = _device(arguments.device)
     if arguments.clip is not None:
-        return ClipScorer.load(*arguments.clip, device=device)
+        with reporting_too_little_memory(device, "this CLIP model"):
+            return ClipScorer.load(*arguments.clip, device=device)
     return ClipScorer.builtin(device) if arguments.model is None else None
 
 

@@ -17,6 +17,8 @@ from pathlib import Path
 from types import ModuleType
 from typing import NoReturn
 
+import pseudoword
+
 from ..errors import PseudowordError
 from .console import Console, JsonConsole, TerminalConsole
 from .interruption import Stopped
@@ -93,11 +95,12 @@ def _run(given: Sequence[str], console: Console) -> int:
     except SystemExit as end:  # after --help and --version
         return OK if end.code is None else int(end.code)
     if command is None or parsed.command is None:
+        if parsed.json:
+            raise UsageError(f"no command is given; choose one of {', '.join(COMMANDS)}.")
         parser.print_help()
         return WRONG_USAGE
     parsed.as_command = as_command
-    parsed.command_line = as_command(given)
-    parsed.version_text = version()
+    parsed.given = given
     command.run(parsed, console)
     return OK
 
@@ -115,7 +118,7 @@ def _parser(prog: str, named: str | None) -> tuple[argparse.ArgumentParser, Modu
         formatter_class=layout,
         allow_abbrev=False,  # `--j` would be understood as `--json` too late
     )
-    parser.add_argument("--version", action="version", version=f"pseudoword {version()}")
+    parser.add_argument("--version", action="version", version=f"pseudoword {pseudoword.__version__}")
     parser.add_argument("--json", action="store_true", help="one JSON object a line on standard output, for programs")
     commands = parser.add_subparsers(dest="command", metavar="COMMAND", title="commands")
     module = None
@@ -143,17 +146,6 @@ def as_command(arguments: Sequence[str]) -> str:
     """A command line that a person can type: `arguments`, quoted where this system's shell needs it."""
     quoted = subprocess.list2cmdline(arguments) if os.name == "nt" else shlex.join(arguments)
     return f"{how_called()} {quoted}"
-
-
-def version() -> str:
-    """Pseudoword's version, "unknown" where it runs from a folder without being installed."""
-    from importlib.metadata import PackageNotFoundError
-    from importlib.metadata import version as version_of
-
-    try:
-        return version_of("pseudoword")
-    except PackageNotFoundError:
-        return "unknown"
 
 
 def _prepare_streams() -> None:
@@ -184,7 +176,7 @@ def _report_defect(problem: Exception) -> str:
         with tempfile.NamedTemporaryFile(
             "w", prefix="pseudoword-error-", suffix=".log", delete=False, encoding="utf-8"
         ) as file:
-            file.write(f"pseudoword {version()}, Python {sys.version}, {sys.platform}\n{text}")
+            file.write(f"pseudoword {pseudoword.__version__}, Python {sys.version}, {sys.platform}\n{text}")
     except OSError:
         return f"{said}; no log could be written. Please report it."
     return f"{said}; please report it with the file {file.name}."

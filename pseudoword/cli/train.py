@@ -5,14 +5,18 @@ from __future__ import annotations
 import argparse
 from pathlib import Path
 
-from ..errors import SettingsError
+from ..embedding import load_embedding
+from ..errors import SettingsError, TrainingError
 from ..training.dataset import find_pictures
 from ..training.naming import check_new_word
 from ..training.run_folder import RunFolder
+from ..training.settings import TrainSettings
 from ..training.trainer import TrainingRun
+from ..training.vectors import given_start
 from .console import Console
+from .earlier_run import check_goes_on, remove_run
 from .following import follow, usable
-from .model_choice import add_clip_flag, add_model_flags, load_chosen_model, load_chosen_scorer
+from .model_choice import add_clip_flag, add_model_flags, check_clip_files, load_chosen_model, load_chosen_scorer
 from .setting_flags import add_setting_flags, settings_from
 from .words import RUNS, check_is_free
 
@@ -21,7 +25,8 @@ Teach a model a new word from a few pictures (3 to 10 are a good start).
 
 A caption may stand beside a picture, in a text file of the same name: what it says is left out of the new word's
 meaning. The run's folder, runs/WORD, gets the word (WORD.safetensors), a curve of its loss and a sheet that shows it.
-A run that was interrupted goes on where it was when the same command is given again.
+A run that was interrupted goes on from its last checkpoint when the same command is given again; with --restart it is
+removed, and the word is learned anew.
 """
 
 EPILOG = """\
@@ -47,6 +52,11 @@ def add_flags(parser: argparse.ArgumentParser) -> None:
         metavar="FOLDER",
         help="folder of the run; one with a checkpoint is continued [default: runs/WORD]",
     )
+    parser.add_argument(
+        "--restart",
+        action="store_true",
+        help="remove the run that is in the folder, with its word, and begin anew; other files there stay",
+    )
     add_model_flags(parser)
     add_clip_flag(parser)
     add_setting_flags(parser)
@@ -57,19 +67,44 @@ def run(arguments: argparse.Namespace, console: Console) -> None:
     settings = settings_from(arguments)
     files = RunFolder(arguments.output or RUNS / settings.name)
     check_is_free(settings.name, files)
+    goes_on = files.checkpoint.exists() and not arguments.restart
+    check_clip_files(arguments)
+    if not goes_on:
+        check_start(settings, arguments, files)
     pictures = find_pictures(arguments.images, settings)
-    can_choose_words = arguments.clip is not None or arguments.model is None
-    if settings.start == "auto" and not can_choose_words and not files.checkpoint.exists():
+    model = load_chosen_model(arguments, console)
+    check_new_word(settings.name, model.text_encoders[0].tokenizer)  # before the scorer takes its time
+    pictures = usable(pictures, settings.size or model.native_size, console)
+    if goes_on:
+        try:
+            check_goes_on(files, model, settings, pictures)
+        except TrainingError as error:
+            raise TrainingError(f"{error} With --restart that run is removed, and the word is learned anew.") from error
+    scorer = load_chosen_scorer(arguments)
+    training = TrainingRun(model, settings, pictures, files.path, scorer)
+    if arguments.restart:
+        given_start(model, settings, scorer)  # whatever is wrong is found while the earlier run is still there
+        remove_run(files)
+    command_line = arguments.as_command([argument for argument in arguments.given if argument != "--restart"])
+    outcome = follow(training, settings, files, command_line, console)
+    console.result(outcome.values(), f"{outcome.text()}\n{next_step(arguments, settings.name)}")
+
+
+def check_start(settings: TrainSettings, arguments: argparse.Namespace, files: RunFolder) -> None:
+    """Raise SettingsError where nothing can choose the start, EmbeddingFileError for a file that is no embedding."""
+    if settings.start == "auto" and arguments.model is not None and arguments.clip is None:
         raise SettingsError(
             "With --model, nothing can choose the words to start from; say what the pictures show, as in --start cat, "
             "or give a CLIP model with --clip."
         )
-    model = load_chosen_model(arguments, console)
-    check_new_word(settings.name, model.text_encoders[0].tokenizer, None)  # before the scorer takes its time
-    pictures = usable(pictures, settings.size or model.native_size, console)
-    training = TrainingRun(model, settings, pictures, files.path, load_chosen_scorer(arguments))
-    outcome = follow(training, settings, files, arguments.command_line, console)
-    console.result(outcome.values(), f"{outcome.text()}\n{next_step(arguments, settings.name)}")
+    path = settings.start_file
+    if path is not None:
+        load_embedding(path)
+        if arguments.restart and path.resolve().is_relative_to(files.path.resolve()):
+            raise SettingsError(
+                f"--restart removes the run in {files.path}, and {path} with it, which the new one is to start from; "
+                "copy that file elsewhere first."
+            )
 
 
 def next_step(arguments: argparse.Namespace, word: str) -> str:

@@ -42,6 +42,7 @@ def trained_words(runs: Path = RUNS) -> list[TrainedWord]:
 def words_at(places: Sequence[Path]) -> list[TrainedWord]:
     """The words in `places`, each a file or a folder. Of two with the same name the first is used.
 
+    Broken files of a folder with sound ones are words, too: a prompt that says one gets the reason from `load`.
     Raises EmbeddingFileError for a place that does not exist, a file that is no embedding, and a folder without any.
     """
     found: list[TrainedWord] = []
@@ -61,7 +62,9 @@ def _words_in_folder(folder: Path) -> list[TrainedWord]:
     if not len(library):
         reasons = "; ".join(library.broken.values())
         raise EmbeddingFileError(f"The folder {str(folder)!r} holds no embedding{': ' + reasons if reasons else ''}.")
-    return [TrainedWord(name, library.path(name)) for name in library]
+    words = [TrainedWord(name, library.path(name)) for name in library]
+    # A picture is called as it says inside, and a broken one says nothing.
+    return words + [TrainedWord(path.stem, path) for path in library.broken if path.suffix.lower() != ".png"]
 
 
 def words_said(prompts: Sequence[str], words: Sequence[TrainedWord], tokenizer: Tokenizer) -> list[TrainedWord]:
@@ -81,13 +84,14 @@ def check_is_free(name: str, files: RunFolder, runs: Path = RUNS) -> None:
     Prompts could mean only one of two, and a word whose run is not there would be lost.
     """
     own = files.path / f"{name}.safetensors"
-    taken = [own] if own.exists() and not files.checkpoint.exists() else []
-    taken += [
-        word.path
-        for word in trained_words(runs)
-        if word.name.casefold() == name.casefold() and word.path.parent.resolve() != files.path.resolve()
-    ]
-    if taken:
+    if own.exists() and not files.checkpoint.exists():
         raise SettingsError(
-            f"There is a word {name!r} already, in {taken[0]}; choose another name, or remove that file."
+            f"There is a word {name!r} already, in {own}, without the run that made it; "
+            "choose another name, or remove that file."
         )
+    for word in trained_words(runs):
+        if word.name.casefold() == name.casefold() and word.path.parent.resolve() != files.path.resolve():
+            raise SettingsError(
+                f"There is a word {name!r} already, in {word.path}; choose another name, delete the folder "
+                f"{word.path.parent}, or train in it, with --restart to learn the word anew."
+            )

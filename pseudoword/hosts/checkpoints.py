@@ -19,6 +19,7 @@ import torch
 from torch import Tensor
 
 from ..diffusion import Prediction
+from ..embedding.safetensors_file import looks_like_safetensors
 from ..errors import ModelError
 
 UNET, VAE, TEXT = "model.diffusion_model.", "first_stage_model.", "cond_stage_model.transformer."
@@ -117,12 +118,13 @@ def read_tensors(path: Path) -> dict[str, Tensor]:
     """All tensors of a single-file checkpoint, safetensors or `.ckpt`, told apart by content. Raises ModelError."""
     try:
         with path.open("rb") as file:
-            beginning = file.read(9)
+            beginning = file.read(10)
     except OSError as error:
         raise ModelError(
             f"{path} cannot be read ({error.strerror}); give a checkpoint file or a diffusers folder."
         ) from error
-    if beginning[:2] == b"PK" or beginning[:1] == b"\x80":
+    # Safetensors first: its file begins with the header's length, whose lowest byte may be that of a pickle.
+    if not looks_like_safetensors(beginning) and (beginning[:2] == b"PK" or beginning[:1] == b"\x80"):
         return read_pickled(path)
     from safetensors import SafetensorError
     from safetensors.torch import load_file

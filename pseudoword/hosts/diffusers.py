@@ -235,15 +235,19 @@ def load_folder(folder: Path, device: torch.device, dtype: torch.dtype = torch.f
 
 def configuration_for(path: Path, text_tensors: Mapping[str, Tensor]) -> Configuration:
     """The configuration known here whose text tower has the size of this one. Raises ModelError."""
-    from ..builtin import CONFIG_FOLDER
+    from ..builtin import CHECKPOINT, CONFIG_FOLDER
 
     vocabulary = text_tensors.get(checkpoints.VOCABULARY_KEY)
     size = tuple(vocabulary.shape) if vocabulary is not None else ()
     if size == (checkpoints.SD1.text["vocab_size"], checkpoints.SD1.text["hidden_size"]):
         return checkpoints.SD1
-    builtin = checkpoints.read_configuration(Path(CONFIG_FOLDER))
-    if size == (builtin.text["vocab_size"], builtin.text["hidden_size"]):
-        return builtin
+    try:
+        builtin = checkpoints.read_configuration(Path(CONFIG_FOLDER))
+        if size == (builtin.text["vocab_size"], builtin.text["hidden_size"]):
+            return builtin
+    except ModelError:
+        if path == Path(CHECKPOINT):  # of another checkpoint, the message is about that
+            raise
     raise ModelError(
         f"{path} has a text encoder with a vocabulary of shape {size}; Stable Diffusion 1.x has (49408, 768)."
     )

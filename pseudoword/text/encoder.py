@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 import torch
 from torch import Tensor, nn
 
-from ..diffusion import Tokenizer
+from ..diffusion import TextEncoder, Tokenizer
 from ..errors import SettingsError
 
 if TYPE_CHECKING:
@@ -47,11 +47,7 @@ class ClipTextEncoder:
         A1111. Gradients flow to `input_vectors` where they are wanted. Raises SettingsError for a layer that is not
         there.
         """
-        if not 1 <= clip_skip <= self.layer_count:
-            raise SettingsError(
-                f"CLIP skip {clip_skip} asks for a layer that {self.name} does not have; "
-                f"choose 1 to {self.layer_count}."
-            )
+        check_clip_skip(self, clip_skip)
         vocabulary = self.vocabulary
         token_ids = token_ids.to(vocabulary.device)
         input_vectors = input_vectors.to(vocabulary)
@@ -63,6 +59,15 @@ class ClipTextEncoder:
             else:
                 states = self._parts.final_layer_norm(output.hidden_states[-clip_skip])
         return states.float()
+
+
+def check_clip_skip(encoder: TextEncoder, clip_skip: int) -> None:
+    """Raise SettingsError unless `encoder` has the layer `clip_skip`, counted from its last, which is 1."""
+    if not 1 <= clip_skip <= encoder.layer_count:
+        raise SettingsError(
+            f"CLIP skip {clip_skip} asks for a layer that {encoder.name} does not have; "
+            f"choose 1 to {encoder.layer_count}."
+        )
 
 
 @contextmanager

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping, MutableMapping, Sequence
+from contextlib import nullcontext
 from itertools import accumulate, chain
 
 import torch
@@ -12,17 +13,23 @@ from ..diffusion import Conditioning, DiffusionModel, TextEncoder
 from ..errors import ModelError
 from .chunks import Chunk, chunk_prompt, framed
 
+MOST_FIXED_CHUNKS = 256  # kept at once: 60 MB for Stable Diffusion 1.x
+
 
 def encode_prompts(
     model: DiffusionModel,
     prompts: Sequence[str],
     words: Mapping[str, Mapping[str, Tensor]],
     clip_skip: int = 1,
+    fixed: MutableMapping[Chunk, Tensor] | None = None,
+    least_chunks: int = 1,
 ) -> Conditioning:
     """Conditioning of `prompts`, with context (len(prompts), 77·chunks, D).
 
     `words` gives each new word's vectors (n, D) by the encoder's name; the word stands in a prompt in any case.
-    Prompts of fewer chunks than the longest are filled up with the empty chunk. Chunks that are equal are encoded once.
+    Prompts of fewer chunks than the longest, or than `least_chunks`, are filled up with the empty chunk. Chunks that
+    are equal are encoded once, and those without a new word once for all calls that share `fixed`, which is for one
+    model and one `clip_skip`.
     Gradients flow to the vectors of `words` where they require them. Raises ModelError for vectors that do not fit
     the model, SettingsError for a `clip_skip` without a layer.
     """
@@ -34,12 +41,20 @@ def encode_prompts(
     vectors = {word: vectors_for(encoder, word, by_encoder) for word, by_encoder in words.items()}
     counts = {word: len(rows) for word, rows in vectors.items()}
     chunked = {prompt: chunk_prompt(prompt, encoder.tokenizer, counts) for prompt in dict.fromkeys(prompts)}
-    longest = max((len(chunks) for chunks in chunked.values()), default=1)
+    longest = max([least_chunks, *map(len, chunked.values())])
     empty = framed([], encoder.tokenizer)
     filled = [chunked[prompt] + [empty] * (longest - len(chunked[prompt])) for prompt in prompts]
 
     places = {chunk: place for place, chunk in enumerate(dict.fromkeys(chain.from_iterable(filled)))}
-    states = encode_chunks(encoder, list(places), vectors, clip_skip)  # (unique chunks, 77, D)
+    if fixed is None:
+        states = encode_chunks(encoder, list(places), vectors, clip_skip)  # (unique chunks, 77, D)
+    else:
+        changing = [chunk for chunk in places if chunk.word_vectors]
+        changed = encode_chunks(encoder, changing, vectors, clip_skip).unbind() if changing else ()
+        found = dict(zip(changing, changed, strict=True))
+        states = torch.stack(
+            [found[c] if c in found else encode_fixed_chunk(encoder, c, clip_skip, fixed) for c in places]
+        )
     order = torch.tensor([[places[chunk] for chunk in chunks] for chunks in filled], device=states.device)
     return Conditioning(states[order].flatten(1, 2))  # (B, chunks, 77, D) -> (B, 77·chunks, D)
 
@@ -60,6 +75,25 @@ def vectors_for(encoder: TextEncoder, word: str, by_encoder: Mapping[str, Tensor
             f"load a model it was made for."
         )
     return vectors
+
+
+def encode_fixed_chunk(
+    encoder: TextEncoder, chunk: Chunk, clip_skip: int, fixed: MutableMapping[Chunk, Tensor]
+) -> Tensor:
+    """Hidden states (77, D) of a chunk without new words, from `fixed` or into it.
+
+    Encoded alone and in the weights' own precision: so they are the same bits whatever else is encoded, and when.
+    """
+    if chunk not in fixed:
+        device = encoder.vocabulary.device.type
+        # On other devices, old versions of torch have no autocast that could be turned off.
+        full = torch.autocast(device, enabled=False) if device in ("cpu", "cuda") else nullcontext()
+        with torch.no_grad(), full:
+            states = encode_chunks(encoder, [chunk], {}, clip_skip)[0]
+        while len(fixed) >= MOST_FIXED_CHUNKS:  # captions whose tags are shuffled never come again
+            del fixed[next(iter(fixed))]
+        fixed[chunk] = states
+    return fixed[chunk]
 
 
 def encode_chunks(

@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 import hashlib
 import json
+from collections import Counter
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -64,12 +65,12 @@ class RunIdentity:
         return found + self._picture_differences(other)
 
     def _picture_differences(self, other: RunIdentity) -> list[str]:
-        before, now = dict(self.pictures), dict(other.pictures)
-        gone = sorted(before.keys() - now.keys())
-        new = sorted(now.keys() - before.keys())
-        changed = sorted(name for name in before.keys() & now.keys() if before[name] != now[name])
-        found = [f"the picture {name} is gone" for name in gone] + [f"the picture {name} is new" for name in new]
-        found += [f"the picture {name} or its caption was changed" for name in changed]
+        # Counted, since pictures of two folders may have the same name.
+        before, now = Counter(self.pictures), Counter(other.pictures)
+        gone, new = {name for name, _ in before - now}, {name for name, _ in now - before}
+        found = [f"the picture {name} is gone" for name in sorted(gone - new)]
+        found += [f"the picture {name} is new" for name in sorted(new - gone)]
+        found += [f"the picture {name} or its caption was changed" for name in sorted(gone & new)]
         if not found and self.pictures != other.pictures:
             found.append("the pictures are in another order")
         return found
@@ -186,7 +187,7 @@ def load_fitting(path: Path, identity: RunIdentity) -> Checkpoint | None:
     if differences:
         raise TrainingError(
             f"The run in {path.parent} cannot go on, because {'; '.join(differences)}. "
-            "Restore what it was, or train into another folder."
+            "Restore what it was, or remove that run to begin anew."
         )
     return checkpoint
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -19,6 +19,7 @@ if TYPE_CHECKING:
 
 MIN_SIDE = 16  # pixels; below that there is nothing to see, whatever the model
 MAX_ENLARGEMENT = 4  # times; beyond, a model learns the blur
+SMALL_SIDE = 768  # pixels; CLIP looks at 224 to 384
 REASONS_SHOWN = 5
 
 
@@ -30,7 +31,6 @@ class Picture:
     width: int
     height: int
     filewords: str
-    has_alpha: bool
 
     def load(self) -> Image.Image:
         """The picture as a person sees it, mode RGB, with gray where it is transparent. Raises DatasetError."""
@@ -38,6 +38,12 @@ class Picture:
             return load_picture(self.path)
         except DatasetError as problem:
             raise DatasetError(f"{self.path.name} can no longer be used: {problem}.") from problem
+
+    def load_small(self) -> Image.Image:
+        """As `load`, but with at most 768 pixels along its longer side: enough to look at it, and for CLIP."""
+        picture = self.load()
+        picture.thumbnail((SMALL_SIDE, SMALL_SIDE), Image.Resampling.LANCZOS)
+        return picture
 
 
 @dataclass(frozen=True)
@@ -81,16 +87,12 @@ class PictureSet:
         )
 
 
-def find_pictures(
-    source: Path | Sequence[Path],
-    settings: TrainSettings,
-    on_progress: Callable[[int, int], None] | None = None,
-) -> PictureSet:
+def find_pictures(source: Path | Sequence[Path], settings: TrainSettings) -> PictureSet:
     """The usable pictures at `source`: a folder (not its sub-folders), a file, or several of both.
 
     Every picture is decoded once, so that nothing is wrong with it later. Those of a folder come in the order of their
-    names; a picture that was there before, pixel for pixel, is skipped. `on_progress` gets (done, all). Raises
-    DatasetError if a path does not exist, if no picture is usable, or if the template file is not.
+    names; a picture that was there before, pixel for pixel, is skipped. Raises DatasetError if a path
+    does not exist, if no picture is usable, or if the template file is not.
     """
     load_templates(settings.templates)
     sources = [Path(source)] if isinstance(source, (str, Path)) else [Path(path) for path in source]
@@ -98,13 +100,11 @@ def find_pictures(
     pictures: list[Picture] = []
     skipped: list[Skipped] = []
     seen: dict[bytes, Path] = {}
-    for place, path in enumerate(paths, start=1):
+    for path in paths:
         try:
             pictures.append(_looked_at(path, settings, seen))
         except DatasetError as problem:
             skipped.append(Skipped(path, str(problem).rstrip(".")))
-        if on_progress is not None:
-            on_progress(place, len(paths))
     found = PictureSet(tuple(pictures), ()).without(skipped)
     return found if settings.size is None else found.large_enough(settings.size)
 
@@ -166,11 +166,11 @@ def _looked_at(path: Path, settings: TrainSettings, seen: dict[bytes, Path]) -> 
         raise DatasetError(f"it has only {width} × {height} pixels; give a larger picture")
     if decoded.alpha is not None and decoded.alpha.getextrema()[1] == 0:
         raise DatasetError("it is transparent all over; give a picture that shows something")
+    filewords = filewords_of(path, settings)  # first: a picture whose caption is bad does not stand for its copies
     earlier = seen.setdefault(_fingerprint(decoded), path)
     if earlier != path:
         raise DatasetError(f"it is the same picture as {earlier.name}; remove one of them")
-    filewords = filewords_of(path, settings)
-    return Picture(path, width, height, filewords, has_alpha=decoded.alpha is not None)
+    return Picture(path, width, height, filewords)
 
 
 def _fingerprint(decoded: Decoded) -> bytes:

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
 from typing import TypeVar
 
 import torch
@@ -19,10 +20,23 @@ from .stopwatch import Stopwatch
 T = TypeVar("T")
 
 
+@dataclass(frozen=True)
+class PromptGroup:
+    """Distinct `prompts` that are encoded together, each filled up to `chunks`, and the examples that have them.
+
+    Each of `parts`, which go through the UNet one by one, is the places of B examples and the rows of their prompts.
+    """
+
+    prompts: tuple[str, ...]
+    chunks: int
+    parts: tuple[tuple[Tensor, Tensor], ...]
+
+
 class Denoiser:
     """Runs the frozen model on `Examples`; at most `micro_batch` of them go through the UNet at once.
 
-    Where memory is too small, `micro_batch` is halved and `on_halved` is told; results stay the same but for rounding.
+    Nor are more prompts than that in the text encoder at once. Where memory is too small, `micro_batch` is halved and
+    `on_halved` is told; results stay the same but for rounding.
     """
 
     def __init__(
@@ -47,11 +61,12 @@ class Denoiser:
             return self._within_memory(lambda: self._losses(examples, vectors))
 
     def _losses(self, examples: Examples, vectors: Mapping[str, Tensor]) -> Tensor:
-        conditioning, rows = self._encoded(examples, vectors)
-        parts = [
-            self._part_losses(examples, part, rows_of(conditioning, rows[part])) for part in self._parts(len(examples))
-        ]
-        return torch.cat(parts).cpu()
+        losses = torch.empty(len(examples))
+        for group in self._groups(examples.prompts, vectors):
+            conditioning = self._encoded(group, vectors)
+            for part, rows in group.parts:
+                losses[part] = self._part_losses(examples, part, rows_of(conditioning, rows)).cpu()
+        return losses
 
     def gradients(
         self, examples: Examples, vectors: Mapping[str, Tensor], scale: float
@@ -67,45 +82,68 @@ class Denoiser:
     def _gradients(
         self, examples: Examples, vectors: Mapping[str, Tensor], scale: float
     ) -> tuple[float, dict[str, Tensor]]:
-        """The chain is cut at the conditioning: however many parts the UNet works in, each prompt is encoded once."""
-        conditioning, rows = self._encoded(examples, vectors)
-        if not conditioning.context.requires_grad:  # no prompt of this batch uses the word
+        if not any(self._prompts.uses_word(prompt) for prompt in examples.prompts):
             raise TrainingError(
                 f"None of the prompts uses the new word (such as {examples.prompts[0]!r}), so there is nothing to "
                 "learn; put [name] into each line of the template file."
             )
+        total = 0.0
+        gradients = {encoder: torch.zeros_like(rows) for encoder, rows in vectors.items()}
+        for group in self._groups(examples.prompts, vectors):
+            loss, more = self._group_gradients(examples, group, vectors, scale)
+            total += loss
+            for encoder, gradient in more.items():
+                gradients[encoder] += gradient / scale
+        return total, gradients
+
+    def _group_gradients(
+        self, examples: Examples, group: PromptGroup, vectors: Mapping[str, Tensor], scale: float
+    ) -> tuple[float, dict[str, Tensor]]:
+        """What `group` adds to the loss and to its gradients times `scale`.
+
+        The chain is cut at the conditioning: however many parts the UNet works in, each prompt is encoded once.
+        """
+        conditioning = self._encoded(group, vectors)
         encoded = [tensor for tensor in (conditioning.context, conditioning.pooled) if tensor is not None]
         leaves = [tensor.detach().requires_grad_() for tensor in encoded]
         cut = Conditioning(*leaves)
         total = torch.zeros((), device=leaves[0].device)
         sums = [torch.zeros_like(leaf) for leaf in leaves]
-        for part in self._parts(len(examples)):
-            losses = self._part_losses(examples, part, rows_of(cut, rows[part]))
+        for part, rows in group.parts:
+            losses = self._part_losses(examples, part, rows_of(cut, rows))
             with self._stopwatch.phase("unet"):
                 loss = (losses * examples.weights[part]).sum() / len(examples)
                 for total_gradient, gradient in zip(sums, torch.autograd.grad(loss * scale, leaves), strict=True):
                     total_gradient += gradient
             total += loss.detach()
+        if not conditioning.context.requires_grad:  # no prompt of this group uses the word
+            return total.item(), {}
         with self._stopwatch.phase("text encoder"):
             gradients = torch.autograd.grad(encoded, list(vectors.values()), sums)
-        return total.item(), {encoder: gradient / scale for encoder, gradient in zip(vectors, gradients, strict=True)}
+        return total.item(), dict(zip(vectors, gradients, strict=True))
 
-    def _encoded(self, examples: Examples, vectors: Mapping[str, Tensor]) -> tuple[Conditioning, Tensor]:
-        """Conditioning of the distinct prompts, and the row of each example's, (B,)."""
-        distinct = {prompt: row for row, prompt in enumerate(dict.fromkeys(examples.prompts))}
+    def _encoded(self, group: PromptGroup, vectors: Mapping[str, Tensor]) -> Conditioning:
         with self._stopwatch.phase("text encoder"), autocast(self._precision, self._model.device):
-            conditioning = self._prompts.encode(list(distinct), vectors)
-        return conditioning, torch.tensor([distinct[prompt] for prompt in examples.prompts], device=self._model.device)
+            return self._prompts.encode(group.prompts, vectors, group.chunks)
 
-    def _part_losses(self, examples: Examples, part: slice, conditioning: Conditioning) -> Tensor:
+    def _part_losses(self, examples: Examples, part: Tensor, conditioning: Conditioning) -> Tensor:
         with self._stopwatch.phase("unet"):
             with autocast(self._precision, self._model.device):
                 predicted = self._model.predict(examples.noisy[part], examples.timesteps[part], conditioning)
             mask = None if examples.mask is None else examples.mask[part]
             return denoising_losses(predicted, examples.target[part], mask)
 
-    def _parts(self, count: int) -> list[slice]:
-        return [slice(start, start + self.micro_batch) for start in range(0, count, self.micro_batch)]
+    def _groups(self, prompts: Sequence[str], vectors: Mapping[str, Tensor]) -> Iterator[PromptGroup]:
+        """The distinct `prompts`, at most `micro_batch` at a time, with the examples that have them."""
+        distinct = list(dict.fromkeys(prompts))
+        # As many chunks in each group: what a prompt is filled up with changes the UNet's answer.
+        chunks = self._prompts.most_chunks(distinct, vectors)
+        for start in range(0, len(distinct), self.micro_batch):
+            rows = {prompt: row for row, prompt in enumerate(distinct[start : start + self.micro_batch])}
+            places = [place for place, prompt in enumerate(prompts) if prompt in rows]
+            own_rows = torch.tensor([rows[prompts[place]] for place in places], device=self._model.device)
+            parts = zip(torch.tensor(places).split(self.micro_batch), own_rows.split(self.micro_batch), strict=True)
+            yield PromptGroup(tuple(rows), chunks, tuple(parts))
 
     def _within_memory(self, work: Callable[[], T]) -> T:
         while True:

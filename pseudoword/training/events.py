@@ -15,6 +15,15 @@ FinishReason = Literal["steps", "early stop"]
 
 
 @dataclass(frozen=True)
+class Preparing:
+    """Before the first step, `done` of `total` pictures are encoded; `step` is where the run will begin or go on."""
+
+    step: int
+    done: int
+    total: int
+
+
+@dataclass(frozen=True)
 class StepDone:
     """One optimiser step; `seconds` is its own time, `seconds_left` the estimate for the rest of the run."""
 
@@ -79,9 +88,10 @@ class Finished:
     figures: Mapping[str, float] = field(default_factory=dict)
 
 
-Event: TypeAlias = StepDone | Validated | PreviewMade | Saved | Warned | Finished
+Event: TypeAlias = Preparing | StepDone | Validated | PreviewMade | Saved | Warned | Finished
 
 _RECORD_NAMES: dict[type, str] = {
+    Preparing: "preparing",
     StepDone: "step",
     Validated: "validated",
     PreviewMade: "preview",

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Generator, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 
@@ -15,6 +15,7 @@ from .cropping import render, shape_for, windows
 from .dataset import Picture, PictureSet, Skipped
 from .decoding import decode_picture
 from .denoiser import is_out_of_memory
+from .events import Preparing
 from .randomness import step_generator
 from .settings import TrainSettings
 
@@ -127,18 +128,26 @@ class _View:
     mask: Tensor
 
 
-def encode_pictures(
-    model: DiffusionModel,
-    picture_set: PictureSet,
-    settings: TrainSettings,
-    on_progress: Callable[[int, int], None] | None = None,
-) -> LatentDataset:
+def encode_pictures(model: DiffusionModel, picture_set: PictureSet, settings: TrainSettings) -> LatentDataset:
     """The latents of all pictures, each encoded once in every view that `settings` ask for.
 
-    `on_progress` gets (pictures done, all pictures). Where memory runs out, fewer are encoded at once. Pictures that
-    cannot be used at this size, or no longer, are skipped: look at `LatentDataset.pictures`. Raises DatasetError where
-    none is left, TrainingError where the memory does not suffice for one.
+    Where memory runs out, fewer are encoded at once. Pictures that cannot be used at this size, or no longer, are
+    skipped: look at `LatentDataset.pictures`. Raises DatasetError where none is left, TrainingError where the memory
+    does not suffice for one.
     """
+    encoding = encode_one_by_one(model, picture_set, settings, step=0)
+    while True:
+        try:
+            next(encoding)
+        except StopIteration as end:
+            dataset: LatentDataset = end.value
+            return dataset
+
+
+def encode_one_by_one(
+    model: DiffusionModel, picture_set: PictureSet, settings: TrainSettings, step: int
+) -> Generator[Preparing, None, LatentDataset]:
+    """What `encode_pictures` does, with an event after each picture; `step` is that of the run."""
     size = settings.size or model.native_size
     pictures = picture_set.large_enough(size)
     shapes = [
@@ -161,8 +170,7 @@ def encode_pictures(
             while len(waiting) >= encoder.at_once:
                 waiting = _encode_some(encoder, waiting, views)
             done += 1
-            if on_progress is not None:
-                on_progress(done, len(shapes))
+            yield Preparing(step, done, len(shapes))
         while waiting:
             waiting = _encode_some(encoder, waiting, views)
     left = pictures.without(skipped) if skipped else pictures

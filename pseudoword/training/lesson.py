@@ -10,7 +10,7 @@ from ..diffusion import DiffusionModel, LatentDistribution
 from .captions import prompts_for
 from .examples import Examples, make_examples
 from .latents import LatentDataset
-from .objective import stratified_timesteps
+from .objective import steps_per_round, stratified_timesteps
 from .randomness import step_generator
 from .settings import TrainSettings
 from .validation import ValidationSet, validation_pictures, validation_size, validation_timesteps
@@ -30,9 +30,10 @@ class Lesson:
         """All examples of `step`, counted from 0: as many as the effective batch has."""
         settings = self._settings
         batch = self._dataset.batch(step, settings.seed, settings.batch * settings.accumulate)
-        timesteps = stratified_timesteps(
-            len(batch.filewords), self._model.schedule.timesteps, step_generator(settings.seed, step, "timesteps")
-        )
+        count = len(batch.filewords)
+        round_number, place = divmod(step, steps_per_round(count))
+        drawn = step_generator(settings.seed, round_number, "timesteps")
+        timesteps = stratified_timesteps(steps_per_round(count), count, self._model.schedule.timesteps, drawn)[place]
         captions = step_generator(settings.seed, step, "captions")
         prompts = [prompts_for(settings, settings.name, filewords, captions) for filewords in batch.filewords]
         noise = step_generator(settings.seed, step, "noise")
@@ -40,7 +41,10 @@ class Lesson:
 
     @cached_property
     def validation_set(self) -> ValidationSet:
-        """The fixed examples: every picture at low, middle and high noise, each picture always with the same prompt."""
+        """The fixed examples, spread over the noise range, each picture always with the same prompt.
+
+        Each picture comes at low, middle and high noise, unless there are so many that `validation_size` limits them.
+        """
         settings, dataset = self._settings, self._dataset
         count = validation_size(len(dataset), settings.batch * settings.accumulate, settings.validate_every)
         timesteps = validation_timesteps(count, self._model.schedule.timesteps)

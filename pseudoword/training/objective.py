@@ -7,16 +7,26 @@ from torch import Tensor
 
 from pseudoword.diffusion import NoiseSchedule, Prediction
 
+FEWEST_STRATA = 16
 
-def stratified_timesteps(count: int, timesteps: int, generator: torch.Generator) -> Tensor:
-    """`count` timesteps in [0, timesteps), one from each of `count` equal strata, in random order, (count,) int64.
 
-    Drawing every part of the noise range in each step keeps the expectation of uniform draws and removes most of the
+def steps_per_round(count: int) -> int:
+    """Steps of `count` examples each over which the noise range is divided, so that it has at least 16 strata."""
+    return -(-FEWEST_STRATA // count)
+
+
+def stratified_timesteps(steps: int, count: int, timesteps: int, generator: torch.Generator) -> Tensor:
+    """Timesteps in [0, timesteps) of `steps` steps with `count` examples each, (steps, count) int64.
+
+    One is from each of steps · count equal strata, and in each step one from each of `count`; their order is random.
+    Drawing every part of the noise range equally often keeps the expectation of uniform draws and removes most of the
     variance between steps, since the loss depends far more on the timestep than on the picture.
     """
-    offsets = torch.rand(count, generator=generator, dtype=torch.float64)
-    drawn = ((torch.arange(count) + offsets) / count * timesteps).long().clamp_(max=timesteps - 1)
-    return drawn[torch.randperm(count, generator=generator)]
+    fine = torch.rand(count, steps, generator=generator).argsort(dim=1)  # which part of each coarse stratum, by step
+    offsets = torch.rand(count, steps, generator=generator, dtype=torch.float64)
+    places = torch.arange(count)[:, None] + (fine + offsets) / steps  # (count, steps), in [0, count)
+    drawn = (places / count * timesteps).long().clamp_(max=timesteps - 1).T
+    return drawn.gather(1, torch.rand(steps, count, generator=generator).argsort(dim=1))
 
 
 def loss_weights(schedule: NoiseSchedule, timesteps: Tensor, prediction: Prediction, min_snr: float | None) -> Tensor:

@@ -44,13 +44,13 @@ def make_embedding(
     """The word with `vectors` (n, D) by encoder, ready to be saved. No path of this machine goes into it."""
     recipe = {key: value for key, value in settings.to_dict().items() if key in RECIPE_SETTINGS}
     extra = {
-        "pictures": str(facts.picture_count),
-        "learning_rate": str(settings.learning_rate),
-        "seed": str(settings.seed),
-        "start_words": facts.start_words,
+        "pseudoword.pictures": str(facts.picture_count),
+        "pseudoword.learning_rate": str(settings.learning_rate),
+        "pseudoword.seed": str(settings.seed),
+        "pseudoword.start_words": facts.start_words,
     }
     if facts.validation_loss is not None:
-        extra["validation_loss"] = f"{facts.validation_loss:.6f}"
+        extra["pseudoword.validation_loss"] = f"{facts.validation_loss:.6f}"
     metadata = EmbeddingMetadata(
         title=settings.name,
         trigger_phrase=settings.name,

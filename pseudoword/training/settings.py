@@ -4,15 +4,17 @@ from __future__ import annotations
 
 import difflib
 import math
+import os
 import types
 from collections.abc import Mapping
 from dataclasses import MISSING, asdict, dataclass, fields
 from functools import lru_cache
+from pathlib import Path
 from typing import Annotated, Any, Literal, Union, get_args, get_origin, get_type_hints
 
 from ..embedding.names import check_name
 from ..errors import SettingsError
-from .schedule import parse_learning_rate
+from .schedule import HIGHEST_RATE, parse_learning_rate
 
 FILE_PREFIX = "file:"
 
@@ -107,8 +109,13 @@ class TrainSettings:
     accumulate: Annotated[int, Allowed("Passes whose gradients are added up for one step", "passes", 1, 1024)] = 1
     learning_rate: Annotated[
         str,
-        Allowed("Step width, or several with the steps they end at: '0.005:100, 1e-3:1000, 1e-5'", "above 0 up to 1"),
-    ] = "0.005"
+        Allowed(
+            "Step width, or several with the steps they end at: '0.005:100, 1e-3:1000, 1e-5'",
+            low=0,
+            high=HIGHEST_RATE,
+            low_excluded=True,
+        ),
+    ] = "0.001"
     warmup: Annotated[
         int, Allowed("First steps, over which the learning rate rises evenly from near 0", "steps", 0)
     ] = 0
@@ -133,7 +140,7 @@ class TrainSettings:
     ] = "vocabulary"
     precision: Annotated[
         Literal["auto", "fp32", "bf16", "fp16"],
-        Allowed("Number format of the model's passes; auto takes the fastest that is safe on the device"),
+        Allowed("Number format of the model's passes; auto: bf16 or fp16 on a GPU, fp32 on the CPU"),
     ] = "auto"
     clip_skip: Annotated[
         int, Allowed("Text encoder layer that is used, counted from the last, which is 1", "layers", 1, 12)
@@ -145,7 +152,7 @@ class TrainSettings:
     ] = 50
     preview_every: Annotated[int, Allowed("Steps between two previews; 0: never", "steps", 0)] = 250
     save_every: Annotated[
-        int, Allowed("Steps between two checkpoints; 0: none, only the result is written", "steps", 0)
+        int, Allowed("Steps between two checkpoints; 0: only one, with the result at the end", "steps", 0)
     ] = 100
     early_stop: Annotated[bool, Allowed("Whether the run ends once the validation loss no longer improves")] = True
     patience: Annotated[
@@ -161,6 +168,13 @@ class TrainSettings:
         object.__setattr__(self, "name", check_name(self.name))
         _check_texts(self)
         _check_together(self)
+
+    @property
+    def start_file(self) -> Path | None:
+        """The embedding that learning goes on from, where `start` names one."""
+        if not self.start.startswith(FILE_PREFIX):
+            return None
+        return Path(os.path.expanduser(self.start[len(FILE_PREFIX) :].strip()))  # Path.expanduser fails for ~nobody
 
     def to_dict(self) -> dict[str, Any]:
         """The settings as plain JSON values."""
@@ -224,7 +238,9 @@ def _check(description: Description, value: Any) -> None:
         if not description.choices and (description.kind in (bool, str) or description.allowed.holds(value)):
             return
     names = {bool: "true or false", int: "a whole number", float: "a number", str: "a text"}
-    wanted = f"{names[description.kind]} {description.allowed.range}".rstrip()
+    wanted = names[description.kind]
+    if description.kind is not str:  # the range is of the numbers in a text, which is what is missing
+        wanted = f"{wanted} {description.allowed.range}".rstrip()
     if description.choices:
         wanted = "one of " + ", ".join(description.choices)
     if description.optional:

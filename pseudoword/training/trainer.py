@@ -10,7 +10,7 @@ import contextlib
 import json
 import math
 import time
-from collections.abc import Generator, Mapping
+from collections.abc import Generator, Iterator, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
@@ -20,13 +20,14 @@ from torch import Tensor
 from ..diffusion import DiffusionModel
 from ..embedding import Embedding, save_embedding
 from ..errors import MissingExtra, PseudowordError, TrainingError
+from ..text.encoder import check_clip_skip
 from .checkpoint import RunState, identify, load_fitting, save_checkpoint
 from .conditioning import PromptEncoder
 from .dataset import PictureSet
 from .denoiser import Denoiser, is_out_of_memory
 from .events import Event, Finished, FinishReason, PreviewMade, Saved, StepDone, Validated, Warned, to_record
 from .history import History
-from .latents import encode_pictures
+from .latents import encode_one_by_one
 from .learner import Learner
 from .lesson import Lesson
 from .naming import check_new_word
@@ -38,7 +39,7 @@ from .run_folder import RunFolder, locked, reporting_failed_writes, write_whole
 from .schedule import learning_rate_at
 from .settings import TrainSettings
 from .stopwatch import Stopwatch
-from .vectors import start_vectors
+from .vectors import given_start, start_vectors
 
 if TYPE_CHECKING:
     from ..scoring import ClipScorer
@@ -47,7 +48,11 @@ MOST_SETBACKS = 5  # in a row, before the run gives up
 
 
 class TrainingRun:
-    """One run in one folder. Cheap until `events` is called; raises SettingsError for a name that cannot be taken.
+    """One run in one folder. Cheap until `events` is called.
+
+    Raises what can be known to fail already: SettingsError for a name that cannot be taken, a start that gives no
+    vectors, and a layer that the text encoder lacks; EmbeddingFileError and ModelError for a file to start from that
+    cannot be used.
 
     `phase_seconds` says where the time went. After an error that can be mended, such as a full disk, calling `events`
     again goes on from where it was, with nothing lost as long as this object lives.
@@ -61,12 +66,16 @@ class TrainingRun:
         folder: Path,
         scorer: ClipScorer | None = None,
     ) -> None:
-        check_new_word(settings.name, model.text_encoders[0].tokenizer, None)
+        check_new_word(settings.name, model.text_encoders[0].tokenizer)
         self._model = model
         self._settings = settings
         self._pictures = pictures
         self._scorer = scorer
         self._files = RunFolder(folder)
+        for encoder in model.text_encoders:
+            check_clip_skip(encoder, settings.clip_skip)
+        if not self._files.checkpoint.exists():  # a run that goes on needs its start no more
+            given_start(model, settings, scorer)
         self._history = History(self._files.history)
         self._stopwatch = Stopwatch()
         self._precision = choose_precision(settings.precision, model.device)
@@ -89,15 +98,16 @@ class TrainingRun:
         return self._stopwatch.seconds
 
     def events(self) -> Generator[Event, None, None]:
-        """Train, yielding after each step; goes on from the folder's checkpoint where there is one.
+        """Train, yielding after each picture that is encoded and after each step.
 
-        Closing the generator saves first. Raises TrainingError where the run cannot go on, with the way out in its
-        message; DatasetError and SettingsError where it cannot start.
+        Goes on from the folder's checkpoint where there is one. Closing the generator saves what was learned first.
+        Raises TrainingError where the run cannot go on, with the way out in its message; DatasetError and SettingsError
+        where it cannot start.
         """
         self._files.make()
         with locked(self._files.path):
             self._files.remove_unfinished()
-            self._prepare()
+            yield from self._prepare()
             try:
                 finished = False
                 while not finished:
@@ -109,7 +119,7 @@ class TrainingRun:
                 raise
 
     def result(self, which: Literal["best", "last"] = "best") -> Embedding:
-        """The word as it was at its best or at its last step; raises TrainingError before the run has begun.
+        """The word as it was at its best or at its last step; raises TrainingError while it prepares.
 
         Without any validation the last step is the best known.
         """
@@ -128,39 +138,48 @@ class TrainingRun:
         return make_embedding(self._model, self._settings, vectors, facts)
 
     def _last_validation_loss(self) -> float | None:
-        validations = self._history.of_kind("validated")
-        loss: float | None = validations[-1]["loss"] if validations else None
-        return loss
+        """The validation loss of the vectors as they are, None unless they were validated."""
+        latest = self._history.of_kind("validated")[-1:]
+        return next((record["loss"] for record in latest if record["step"] == self._learner.state.step), None)
 
     # ---- beginning and leaving -------------------------------------------------------------------------------------
 
-    def _prepare(self) -> None:
+    def _prepare(self) -> Iterator[Event]:
         """Load what the run needs, from the checkpoint if there is one; does nothing the second time."""
         if self._is_prepared and self._learner.is_whole:
             return
-        settings = self._settings
-        with self._stopwatch.phase("preparation"), torch.inference_mode(False):
-            self._identity = identify(self._model, settings, self._pictures)
-            checkpoint = load_fitting(self._files.checkpoint, self._identity)
-            dataset = encode_pictures(self._model, self._pictures, settings)
-            self._lesson = Lesson(self._model, settings, dataset)
-            self._training_images = [picture.load() for picture in dataset.pictures.pictures]
-            if checkpoint is None:
-                start = start_vectors(self._model, settings, self._training_images, self._scorer)
-                state = RunState(settings.batch, loss_scale=LossScale.for_precision(self._precision))
-                self._learner = Learner(self._model, settings, start, state)
-                for skipped in dataset.pictures.skipped[len(self._pictures.skipped) :]:
-                    self._warnings.append(f"{skipped.path.name} was skipped: {skipped.reason}.")
-            else:
-                self._learner = Learner.resumed(self._model, settings, checkpoint)
-            state = self._learner.state
-            self._saved_step = -1 if checkpoint is None else state.step
-            self._history.restore(state.records)
-            self._denoiser = Denoiser(
-                self._model, self._prompts, self._precision, state.micro_batch, self._stopwatch, self._note_halved
-            )
-            write_whole(self._files.settings, (json.dumps(settings.to_dict(), indent=2) + "\n").encode())
+        preparation = self._preparation()
+        while True:
+            with self._stopwatch.phase("preparation"), torch.inference_mode(False):
+                event = next(preparation, None)
+            if event is None:
+                break
+            yield event
         self._is_prepared = True
+
+    def _preparation(self) -> Generator[Event, None, None]:
+        settings = self._settings
+        self._identity = identify(self._model, settings, self._pictures)
+        checkpoint = load_fitting(self._files.checkpoint, self._identity)
+        step = 0 if checkpoint is None else checkpoint.state.step
+        dataset = yield from encode_one_by_one(self._model, self._pictures, settings, step)
+        self._lesson = Lesson(self._model, settings, dataset)
+        self._training_images = [picture.load_small() for picture in dataset.pictures.pictures]
+        if checkpoint is None:
+            start = start_vectors(self._model, settings, self._training_images, self._scorer)
+            state = RunState(settings.batch, loss_scale=LossScale.for_precision(self._precision))
+            self._learner = Learner(self._model, settings, start, state)
+            for skipped in dataset.pictures.skipped[len(self._pictures.skipped) :]:
+                self._warnings.append(f"{skipped.path.name} was skipped: {skipped.reason}.")
+        else:
+            self._learner = Learner.resumed(self._model, settings, checkpoint)
+        state = self._learner.state
+        self._saved_step = -1 if checkpoint is None else state.step
+        self._history.restore(state.records)
+        self._denoiser = Denoiser(
+            self._model, self._prompts, self._precision, state.micro_batch, self._stopwatch, self._note_halved
+        )
+        write_whole(self._files.settings, (json.dumps(settings.to_dict(), indent=2) + "\n").encode())
 
     def _save_before_leaving(self, error: BaseException) -> None:
         """Save unless there is nothing new, or `error` came between changes that belong together."""

@@ -31,7 +31,8 @@ def validation_timesteps(count: int, timesteps: int) -> Tensor:
 def validation_pictures(count: int, pictures: int, generator: torch.Generator) -> Tensor:
     """Which picture goes with each of `count` rising timesteps, (count,) int64.
 
-    Pictures take turns in one random order, so each of them is seen at low, middle and high noise.
+    Pictures take turns in one random order: with at least three times as many timesteps as pictures, each of them is
+    seen at low, middle and high noise; with fewer timesteps than pictures, the last in that order are left out.
     """
     return torch.randperm(pictures, generator=generator)[torch.arange(count) % pictures]
 

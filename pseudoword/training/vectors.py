@@ -16,15 +16,15 @@ from torch import Tensor
 
 from ..diffusion import DiffusionModel
 from ..embedding import load_embedding
-from ..errors import ModelError, SettingsError
+from ..errors import ModelError, SettingsError, TrainingError
 from ..text import vocabulary_words
+from .denoiser import is_out_of_memory
 from .randomness import step_generator
 from .settings import TrainSettings
 
 if TYPE_CHECKING:
     from ..scoring import ClipScorer
 
-FILE_PREFIX = "file:"
 DUPLICATE_NOISE = 0.01  # length of the push that parts equal start vectors, relative to their own
 
 
@@ -44,15 +44,13 @@ def start_vectors(
     "auto" takes the `settings.vectors` vocabulary words nearest to `images` in CLIP's eyes, one vector each;
     "file:PATH" the vectors of an embedding, which sets their number; anything else is read as words. With
     `settings.norm` "vocabulary" each vector is brought to the mean length of the vocabulary's. Raises SettingsError,
-    ModelError for an embedding of another model, EmbeddingFileError.
+    ModelError for an embedding of another model, EmbeddingFileError, and TrainingError where CLIP lacks memory.
     """
-    if settings.start.startswith(FILE_PREFIX):
-        start = vectors_of_file(model, Path(settings.start[len(FILE_PREFIX) :]), settings.vectors)
-    elif settings.start == "auto":
+    start = given_start(model, settings, scorer)
+    if start is None:
+        assert scorer is not None
         words = nearest_vocabulary_words(model, settings.vectors, images, scorer)
         start = Start(vectors_of_words(model, " ".join(words), settings.vectors), " ".join(words))
-    else:
-        start = Start(vectors_of_words(model, settings.start, settings.vectors), settings.start)
     vectors = parted(start.vectors, settings.seed)
     if settings.norm == "vocabulary":
         norms = vocabulary_norms(model)
@@ -60,19 +58,42 @@ def start_vectors(
     return Start(vectors, start.words)
 
 
-def nearest_vocabulary_words(
-    model: DiffusionModel, count: int, images: Sequence[Image.Image], scorer: ClipScorer | None
-) -> list[str]:
-    """The `count` words of the model's vocabulary that CLIP finds nearest to `images`, nearest first."""
-    from ..scoring import nearest_words
+def given_start(model: DiffusionModel, settings: TrainSettings, scorer: ClipScorer | None) -> Start | None:
+    """The vectors of the words or the file that `settings.start` names; None where `scorer` is to choose the words.
 
+    Quick, and all that can be wrong with a start is found here. Raises as `start_vectors` does.
+    """
+    if settings.start_file is not None:
+        return vectors_of_file(model, settings.start_file, settings.vectors)
+    if settings.start != "auto":
+        return Start(vectors_of_words(model, settings.start, settings.vectors), settings.start)
     if scorer is None:
         raise SettingsError(
             "Start 'auto' lets a CLIP model choose words from the pictures, and none is given; "
             "give a scorer, or words to start from such as 'toy'."
         )
+    return None
+
+
+def nearest_vocabulary_words(
+    model: DiffusionModel, count: int, images: Sequence[Image.Image], scorer: ClipScorer
+) -> list[str]:
+    """The `count` words of the model's vocabulary that CLIP finds nearest to `images`, nearest first.
+
+    Raises TrainingError where the memory does not suffice for CLIP.
+    """
+    from ..scoring import nearest_words
+
     candidates = [word for _, word in vocabulary_words(model.text_encoders[0].tokenizer)]
-    return [word for word, _ in nearest_words(scorer, images, candidates, count)]
+    try:
+        return [word for word, _ in nearest_words(scorer, images, candidates, count)]
+    except (RuntimeError, MemoryError) as error:
+        if not is_out_of_memory(error):
+            raise
+        raise TrainingError(
+            "There is too little memory for the CLIP model that chooses the words to start from; give words yourself, "
+            "such as start 'toy', or end other programs that use the memory."
+        ) from error
 
 
 def vectors_of_words(model: DiffusionModel, words: str, count: int) -> dict[str, Tensor]:

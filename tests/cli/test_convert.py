@@ -4,8 +4,10 @@ from __future__ import annotations
 
 from pathlib import Path
 
+import numpy as np
 import pytest
 import torch
+from PIL import Image
 
 from pseudoword.embedding import SUFFIXES, Embedding, load_embedding, save_embedding
 from tests.cli.small_world import World
@@ -30,6 +32,17 @@ def test_every_format_is_written_beside_the_file(world: World, file: Path, forma
     torch.testing.assert_close(load_embedding(path).vectors["clip_l"], VECTORS, rtol=1e-3, atol=1e-3)
 
 
+def test_a_card_shows_the_picture_that_is_given(world: World, file: Path) -> None:
+    Image.new("RGB", (40, 60), "red").save("red.jpg")
+    shown = world.run("convert", file, "--to", "card", "--preview", "red.jpg", "--output", "red.png", "--json").result
+    plain = world.run("convert", file, "--to", "card", "--json").result
+    with Image.open(shown["path"]) as red, Image.open(plain["path"]) as pattern:
+        middle = red.height // 3, red.width // 2
+        assert np.allclose(np.asarray(red)[middle], (255, 0, 0), atol=8)
+        assert not np.allclose(np.asarray(pattern)[middle], (255, 0, 0), atol=8)
+    torch.testing.assert_close(load_embedding(Path(shown["path"])).vectors["clip_l"], VECTORS)
+
+
 def test_a_file_that_exists_is_kept_unless_it_may_be_overwritten(world: World, file: Path) -> None:
     answer = world.run("convert", file, "--to", "safetensors")
     assert answer.code == 1
@@ -50,6 +63,8 @@ def test_the_output_may_be_elsewhere_and_is_named(world: World, file: Path) -> N
         (["my-cat.safetensors", "--to", "pt", "--output", "x.png"], 1, "x.png ends with .png"),
         (["my-cat.safetensors", "--to", "doc"], 2, "invalid choice: 'doc'"),
         (["my-cat.safetensors"], 2, "required: --to"),
+        (["my-cat.safetensors", "--to", "pt", "--preview", "x.jpg"], 1, "--preview is what a card shows"),
+        (["my-cat.safetensors", "--to", "card", "--preview", "x.jpg"], 1, "The preview x.jpg cannot be used"),
     ],
 )
 def test_mistakes_are_named(world: World, file: Path, arguments: list[str], code: int, said: str) -> None:

@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 from PIL import Image
 
+import pseudoword
 from pseudoword.builtin import CHECKPOINT, sample_sets
 from pseudoword.cli import demo
 from pseudoword.embedding import load_embedding
@@ -44,6 +45,7 @@ def test_the_demo_writes_pictures_curve_word_and_a_report_with_all_figures(tiny:
         assert min(sheet.size) > 200
     assert {"start likeness", "best likeness", "best editability", "best validation loss"} <= report["figures"].keys()
     assert report["start_words"]
+    assert report["pseudoword"] == pseudoword.__version__
     assert report["peak_memory_mb"] > 20
     assert 0 < report["seconds"]["training"] < report["seconds"]["all"]
     assert {"unet", "text encoder"} <= report["seconds"]["phases"].keys()
@@ -66,6 +68,22 @@ def test_the_demo_can_be_shown_again_and_with_something_else(tiny: World) -> Non
     assert report_of(tiny, "--object", "castle")["object"] == "castle"
 
 
+def test_an_interrupted_demo_goes_on_and_after_an_update_it_begins_anew(
+    tiny: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    report_of(tiny)
+    done = Path("demo", "run", demo.USUAL_OBJECT, "done")
+    done.unlink()  # as Ctrl-C leaves it
+    assert report_of(tiny)["resumed"]
+    done.unlink()
+    newer = TinyModel()
+    newer.sha256 = "8" * 64
+    monkeypatch.setattr(demo, "load_chosen_model", lambda *_: newer)
+    report = report_of(tiny)
+    assert not report["resumed"]
+    assert report["model_sha256"] == newer.sha256
+
+
 def test_a_misspelt_object_is_corrected(tiny: World) -> None:
     answer = tiny.run("demo", "--object", "castel")
     assert answer.code == 1
@@ -81,7 +99,7 @@ def test_every_sample_set_has_settings_that_fit(name: str) -> None:
 
 
 def test_the_demos_word_is_no_word_of_any_vocabulary() -> None:
-    check_new_word(demo.WORD, BytePairTokenizer.clip(), None)
+    check_new_word(demo.WORD, BytePairTokenizer.clip())
 
 
 @pytest.mark.slow

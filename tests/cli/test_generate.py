@@ -5,15 +5,19 @@ from __future__ import annotations
 import os
 import shutil
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
 import torch
 from PIL import Image
 
+import pseudoword
+from pseudoword.cli import model_choice
 from pseudoword.cli.infotext import Recipe, infotext
 from pseudoword.diffusion import Sampling
 from pseudoword.embedding import Embedding, EmbeddingMetadata, save_embedding
+from pseudoword.hosts.diffusers import StandaloneModel
 from tests.cli.small_world import WORD, Answer, World
 from tests.tiny_models import WIDTH, TinyModel
 
@@ -100,6 +104,66 @@ def test_a_prompt_without_any_known_word_is_remarked(world: World) -> None:
     assert f"The prompt uses no trained word; known are {WORD}." in generate(world, "a zxqvtoy").err
 
 
+def test_a_broken_word_beside_sound_ones_gives_its_reason_when_it_is_said(world: World) -> None:
+    save_word(Path("words", f"{WORD}.safetensors"))
+    Path("words", "zxqv-broken.pt").write_bytes(b"cut off")
+    assert generate(world, f"a {WORD}", "--embeddings", "words").code == 0
+    answer = generate(world, "a zxqv-broken", "--embeddings", "words")
+    assert answer.code == 1
+    assert "zxqv-broken.pt cannot be read as an embedding" in answer.err
+
+
+def test_where_memory_is_short_fewer_pictures_are_made_at_once(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
+    flags = ["a dog", "--seed", 7, "--count", 3, "--json"]
+    whole = generate(world, *flags, "--output", "whole").result["pictures"]
+    small_memory(monkeypatch, room_for=1)
+    singly = generate(world, *flags, "--output", "singly").result["pictures"]
+    for one_by_one, together in zip(singly, whole, strict=True):  # a batch of another size rounds otherwise
+        assert np.allclose(pixels(one_by_one["path"]), pixels(together["path"]), atol=2)
+
+
+def test_too_little_memory_is_told_with_a_way_out(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
+    small_memory(monkeypatch, room_for=0)
+    answer = generate(world, "a dog", "--count", 3)
+    assert answer.code == 1
+    assert "There is too little memory here for a picture of 32×32; set a smaller --width and --height" in answer.err
+
+
+def small_memory(monkeypatch: pytest.MonkeyPatch, room_for: int) -> None:
+    """Let memory run out where more than `room_for` pictures are made at once."""
+    generate = StandaloneModel.generate
+
+    def generate_few(self: StandaloneModel, told: Any, against: Any, sampling: Any, seeds: Any) -> list[Image.Image]:
+        if len(seeds) > room_for:
+            raise torch.cuda.OutOfMemoryError("CUDA out of memory.")
+        return generate(self, told, against, sampling, seeds)
+
+    monkeypatch.setattr(StandaloneModel, "generate", generate_few)
+
+
+def test_a_model_too_large_for_the_gpu_is_named_and_pictures_are_made_in_half_precision_there(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    asked: list[dict[str, Any]] = []
+
+    def load_model(path: Path | None, **how: Any) -> StandaloneModel:
+        asked.append(how)
+        raise torch.cuda.OutOfMemoryError("CUDA out of memory.")
+
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
+    monkeypatch.setattr(model_choice, "load_model", load_model)
+    answer = generate(world, "a dog")
+    assert answer.code == 1
+    assert "too little memory on the GPU for this model" in answer.err and "--device cpu" in answer.err
+    generate(world, "a dog", "--device", "cpu")
+    world.train()
+    assert [(how["device"].type, how["dtype"]) for how in asked] == [
+        ("cuda", torch.float16),
+        ("cpu", torch.float32),
+        ("cuda", torch.float32),
+    ]
+
+
 def test_words_of_another_kind_of_model_only_matter_where_they_are_said(world: World) -> None:
     save_word(Path("runs", "wide", "zxqv-wide.safetensors"), "zxqv-wide", width=768)
     assert generate(world, "a dog").code == 0
@@ -151,12 +215,13 @@ def test_a_file_where_the_folder_should_be_is_named(world: World) -> None:
 
 def test_the_text_in_a_picture_is_the_one_that_a1111_writes() -> None:
     recipe = Recipe("a cat, red", "dull", Sampling(512, 768, 30, 7.5), 2, {"my-cat": "0123456789ab"})
-    lines = infotext(recipe, 42, TinyModel(), "1.2").split("\n")
+    lines = infotext(recipe, 42, TinyModel()).split("\n")
     assert lines == [
         "a cat, red",
         "Negative prompt: dull",
         "Steps: 30, Sampler: DPM++ 2M, Schedule type: Karras, CFG scale: 7.5, Seed: 42, Size: 512x768, "
-        'Model hash: 7777777777, Model: tiny, Clip skip: 2, TI hashes: "my-cat: 0123456789ab", Version: Pseudoword 1.2',
+        'Model hash: 7777777777, Model: tiny, Clip skip: 2, TI hashes: "my-cat: 0123456789ab", '
+        f"Version: Pseudoword {pseudoword.__version__}",
     ]
 
 

@@ -11,11 +11,12 @@ from types import ModuleType
 
 import pytest
 
+import pseudoword
 from pseudoword.cli import main
 from pseudoword.cli import program as cli_program
 from pseudoword.cli.console import TerminalConsole, time_text
 from pseudoword.cli.peak_memory import peak_memory_mb
-from pseudoword.training.events import StepDone, Validated
+from pseudoword.training.events import Preparing, StepDone, Validated
 from pseudoword.training.settings import describe_settings
 from tests.cli.small_world import World
 
@@ -149,6 +150,18 @@ def test_a_terminal_shows_a_bar_with_loss_rate_and_time_left(monkeypatch: pytest
     assert screen.shown() == ["warning: careful", "done", ""]
 
 
+def test_a_terminal_shows_how_far_the_preparation_is(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("COLUMNS", "80")
+    screen = Screen()
+    console = TerminalConsole(screen, screen)  # type: ignore[arg-type]
+    console.event(Preparing(0, 3, 4))
+    assert screen.shown() == ["[##################------] 3/4 pictures encoded"]
+    console.event(Preparing(0, 4, 4))
+    assert screen.shown()[-1].endswith("4/4 pictures encoded; getting ready")
+    console.event(StepDone(1, 100, 0.1234, 0.005, 0.1, 75))
+    assert screen.shown()[-1].endswith("1/100  1:15 left  loss 0.1234  rate 5.0e-03")
+
+
 @pytest.mark.parametrize("columns", [10, 40, 80, 200])
 def test_the_bar_never_wraps_and_tells_all_where_there_is_room(monkeypatch: pytest.MonkeyPatch, columns: int) -> None:
     monkeypatch.setenv("COLUMNS", str(columns))
@@ -176,4 +189,10 @@ def test_main_takes_the_arguments_of_the_process(
 ) -> None:
     monkeypatch.setattr(sys, "argv", ["pseudoword", "--version"])
     assert main() == 0
-    assert capsys.readouterr().out.startswith("pseudoword ")
+    assert capsys.readouterr().out == f"pseudoword {pseudoword.__version__}\n"
+
+
+def test_a_program_that_gives_no_command_gets_json_too(world: World) -> None:
+    answer = world.run("--json")
+    assert (answer.code, answer.err) == (2, "")
+    assert answer.lines[0]["error"].startswith("no command is given; choose one of demo, train, ")

@@ -10,8 +10,10 @@ import sys
 from pathlib import Path
 
 import pytest
+import torch
 
-from pseudoword.embedding import load_embedding
+from pseudoword.embedding import Embedding, load_embedding, save_embedding
+from pseudoword.training.run_folder import locked
 from tests.cli.small_world import QUICK, WORD, World
 
 
@@ -32,6 +34,8 @@ def test_a_program_gets_one_json_object_a_line_and_the_result_last(world: World)
     assert [event for event in events if event in ("step", "validated", "preview", "finished")] == [
         *("validated", "preview", "step", "step", "validated", "step", "validated", "preview", "finished")
     ]
+    encoded = [(line["done"], line["total"]) for line in answer.lines if line.get("event") == "preparing"]
+    assert encoded[-1] == (4, 4)
     result = answer.result
     assert result["word"] == WORD
     assert load_embedding(Path(result["embedding"])).vector_count == 1
@@ -42,13 +46,31 @@ def test_a_program_gets_one_json_object_a_line_and_the_result_last(world: World)
 def test_clip_chooses_the_start_where_it_is_given(world: World) -> None:
     answer = world.train("--json", "--start", "auto", "--clip", *world.clip)
     extra = load_embedding(Path(answer.result["embedding"])).metadata.extra
-    assert any(key.endswith("start_words") and value for key, value in extra.items())
+    assert extra["pseudoword.start_words"]
 
 
 def test_without_clip_another_model_needs_words_to_start_from_and_says_so_before_loading(world: World) -> None:
     answer = world.run("train", world.pictures, "--name", WORD, "--model", world.model)
     assert answer.code == 1
     assert "--start cat, or give a CLIP model with --clip" in answer.err
+    assert "Model:" not in answer.err
+
+
+@pytest.mark.parametrize(
+    ("flags", "said"),
+    [
+        (["--clip", "no.json", "no.safetensors"], "'no.json', which is given with --clip, is not a file"),
+        (["--start", "file:nothing.pt"], "nothing.pt cannot be read as an embedding"),
+        (["--start", "file:notes.pt"], "notes.pt cannot be read as an embedding"),
+    ],
+)
+def test_files_that_flags_name_are_looked_at_before_the_model_is_loaded(
+    world: World, flags: list[str], said: str
+) -> None:
+    Path("notes.pt").write_text("no embedding")
+    answer = world.train(*flags)
+    assert answer.code == 1
+    assert said in answer.err
     assert "Model:" not in answer.err
 
 
@@ -109,6 +131,7 @@ def test_a_name_of_another_trained_word_is_refused(world: World) -> None:
     answer = world.train("--output", "elsewhere")
     assert answer.code == 1
     assert f"There is a word '{WORD}' already, in " in answer.err
+    assert f"delete the folder {Path('runs', WORD)}, or train in it, with --restart" in answer.err
 
 
 def test_a_word_that_no_run_here_made_is_not_overwritten(world: World) -> None:
@@ -135,6 +158,51 @@ def test_a_run_cannot_go_on_with_other_settings(world: World) -> None:
     answer = world.train("--learning-rate", "0.1")
     assert answer.code == 1
     assert "learning_rate was '0.005' and is '0.1'" in answer.err
+    assert "With --restart that run is removed" in answer.err
+
+
+def test_a_word_is_learned_anew_where_that_is_asked_for(world: World) -> None:
+    assert world.train().code == 0
+    folder = Path("runs", WORD)
+    (folder / "previews" / "step-000001.png").write_bytes(b"of the earlier run")
+    (folder / "notes.txt").write_text("somebody's")
+    earlier = load_embedding(folder / f"{WORD}.safetensors").vectors["clip_l"]
+    answer = world.train("--restart", "--learning-rate", "0.1", "--json", steps=2)
+    assert [line["step"] for line in answer.lines if line.get("event") == "step"] == [1, 2]
+    assert not load_embedding(folder / f"{WORD}.safetensors").vectors["clip_l"].equal(earlier)
+    assert (folder / "notes.txt").read_text() == "somebody's"
+    assert not (folder / "previews" / "step-000001.png").exists()
+
+
+def test_a_word_may_be_asked_for_anew_where_there_is_none(world: World) -> None:
+    assert world.train("--restart").code == 0
+
+
+def test_what_cannot_be_learned_anew_is_kept(world: World) -> None:
+    assert world.train().code == 0
+    own = Path("runs", WORD, f"{WORD}.safetensors")
+    before = own.read_bytes()
+    wide = save_embedding(Embedding("wide", {"clip_l": torch.ones(1, 768)}), Path("wide.safetensors"))
+    attempts: dict[str, list[object]] = {
+        "32 wide": ["--start", f"file:{wide}"],
+        "copy that file elsewhere first": ["--start", f"file:{own}"],
+        "layer": ["--clip-skip", 9],
+    }
+    for said, flags in attempts.items():
+        answer = world.train("--restart", *flags)
+        assert answer.code == 1
+        assert said in answer.err
+    assert own.read_bytes() == before
+    assert world.train("--json").result["step"] == 3
+
+
+def test_a_run_that_is_under_way_is_not_removed(world: World) -> None:
+    assert world.train().code == 0
+    with locked(Path("runs", WORD)):
+        answer = world.train("--restart")
+    assert answer.code == 1
+    assert "Another run is training in" in answer.err
+    assert Path("runs", WORD, "checkpoint.safetensors").exists()
 
 
 @pytest.mark.slow
@@ -145,7 +213,7 @@ def test_ctrl_c_saves_and_the_same_command_goes_on_to_the_same_word(world: World
     command = [sys.executable, "-m", "pseudoword", *map(str, arguments), *QUICK, "--save-every", "1000"]
     environment = {**os.environ, "PYTHONPATH": str(root)}
     process = subprocess.Popen(
-        [*command, "--json"],
+        [*command, "--restart", "--json"],
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
         stdin=subprocess.DEVNULL,
@@ -162,6 +230,7 @@ def test_ctrl_c_saves_and_the_same_command_goes_on_to_the_same_word(world: World
     assert errors == ""
     said = json.loads(rest.splitlines()[-1])["error"]
     assert said.startswith("Stopped at step ") and f"--name {WORD}" in said
+    assert "--restart" not in said
     resumed = world.run(*arguments, *QUICK, "--save-every", 1000, "--json")
     steps = [line["step"] for line in resumed.lines if line.get("event") == "step"]
     assert 5 < steps[0] < 60 and steps[-1] == 60

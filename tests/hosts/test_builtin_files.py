@@ -36,6 +36,7 @@ def work(tmp_path_factory: pytest.TempPathFactory) -> Path:
             weights = {key: value.half().float() for key, value in part.build().state_dict().items()}
         torch.save({"averaged": weights}, folder / f"{name}.pt")
     torch.save({"scale": SCALE}, folder / "latents.pt")
+    (folder / "split.json").write_text(json.dumps({"seen": ["dog", "octopus"]}))
     return folder
 
 

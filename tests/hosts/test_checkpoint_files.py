@@ -96,6 +96,19 @@ def test_a_ckpt_of_plain_tensors_is_read(
     torch.testing.assert_close(context(model), context(load_model(folder)))
 
 
+@pytest.mark.parametrize("lowest_byte", [0x80, ord("P")])
+def test_a_safetensors_file_that_begins_as_another_format_does_is_read(lowest_byte: int, tmp_path: Path) -> None:
+    """The format begins with the length of its header, which may have any lowest byte, a pickle's included."""
+    path = tiny_models.save_checkpoint(tmp_path / "padded.safetensors", {"weight": torch.ones(2)})
+    content = path.read_bytes()
+    length = int.from_bytes(content[:8], "little")
+    padding = (lowest_byte - length) % 256
+    header = (length + padding).to_bytes(8, "little") + content[8 : 8 + length] + b" " * padding
+    path.write_bytes(header + content[8 + length :])
+    assert path.read_bytes()[0] == lowest_byte
+    assert torch.equal(checkpoints.read_tensors(path)["weight"], torch.ones(2))
+
+
 class Hostile:
     """Unpickled, it would write a file."""
 
@@ -165,6 +178,18 @@ def test_a_text_tower_of_unknown_size_is_refused(folder: Path, tmp_path: Path, m
     )
     with pytest.raises(ModelError, match=r"\(9, 5\).*\(49408, 768\)"):
         load_model(path)
+
+
+def test_an_odd_checkpoint_is_named_even_where_the_built_in_model_is_missing(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(pseudoword.builtin, "CONFIG_FOLDER", tmp_path / "missing")
+    path = tiny_models.save_checkpoint(tmp_path / "odd.safetensors")
+    with pytest.raises(ModelError, match=r"odd\.safetensors has a text encoder with a vocabulary of shape"):
+        load_model(path)
+    monkeypatch.setattr(pseudoword.builtin, "CHECKPOINT", path)
+    with pytest.raises(ModelError, match="missing"):
+        load_model()
 
 
 def test_a_checkpoint_that_lacks_a_weight_is_refused(configuration: checkpoints.Configuration, tmp_path: Path) -> None:

@@ -22,7 +22,7 @@ PROGRAM = """\
 import sys, time
 import greeting
 print(greeting.WORDS, sys.prefix, *sys.argv[1:], sep="|", flush=True)
-if sys.argv[1:] == ["wait"]:
+if "wait" in sys.argv:
     time.sleep(60)
 sys.exit(3 if "fail" in sys.argv else 0)
 """
@@ -101,7 +101,7 @@ def project(tmp_path: Path) -> Project:
 def first_call(tmp_path_factory: pytest.TempPathFactory) -> tuple[Project, subprocess.CompletedProcess[str]]:
     """A project and what its first call said."""
     project = make_project(tmp_path_factory.mktemp("ready") / "set up here")
-    return project, project.run("say", "two words")
+    return project, project.run("demo", "two words")
 
 
 @pytest.fixture

@@ -9,8 +9,10 @@ from pathlib import Path
 
 import pytest
 
+from pseudoword.cli.program import COMMANDS
 from tests.run.conftest import ROOT, Project
-from tools.launch.commands import NO_SUCH_PYTHON, take_pins
+from tools.launch.commands import HELP, NO_SUCH_PYTHON, OWN_COMMANDS, PSEUDOWORD_COMMANDS, take_pins
+from tools.launch.environment import DISK_SPACE
 from tools.launch.failure import SetupError
 from tools.launch.pip_log import explain
 from tools.launch.pythons import find_python
@@ -26,6 +28,35 @@ def test_help_needs_no_environment(project: Project) -> None:
 def test_a_call_without_a_command_shows_the_help_and_is_a_mistake(project: Project) -> None:
     answer = project.run()
     assert (answer.returncode, answer.stdout[:6]) == (2, "usage:")
+
+
+@pytest.mark.parametrize(
+    ("arguments", "said"),
+    [
+        (["tran", "pictures"], "'tran' is no command; did you mean train?"),
+        (["zzz"], "'zzz' is no command; there are demo, train, generate, convert, test, lint, bench, help"),
+        (["--json", "tran"], "did you mean train?"),
+        (["--json"], "no command is given"),
+        (["--frobnicate"], "'--frobnicate' is no command"),
+    ],
+)
+def test_an_unknown_command_is_refused_before_anything_is_installed(
+    project: Project, arguments: list[str], said: str
+) -> None:
+    answer = project.run(*arguments)
+    assert (answer.returncode, answer.stdout) == (2, "")
+    assert said in answer.stderr and len(answer.stderr.splitlines()) == 1
+    assert sorted(path.name for path in project.folder.glob(".venv*")) == []
+
+
+def test_run_py_knows_all_commands_and_its_help_names_them() -> None:
+    assert tuple(COMMANDS) == PSEUDOWORD_COMMANDS
+    for command in (*PSEUDOWORD_COMMANDS, *OWN_COMMANDS):
+        assert f"\n  {command} " in HELP
+
+
+def test_the_readme_names_the_disk_space_that_setting_up_takes() -> None:
+    assert DISK_SPACE in (ROOT / "README.md").read_text(encoding="utf-8")
 
 
 @pytest.mark.parametrize("version", ["2.7", "3.6", "3.8", "3.9"])

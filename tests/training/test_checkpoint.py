@@ -80,6 +80,19 @@ def test_each_difference_is_named() -> None:
     assert IDENTITY.differences(swapped) == ["the pictures are in another order"]
 
 
+def test_pictures_of_two_folders_may_have_the_same_name() -> None:
+    pictures_of_both = (("a.png", "1"), ("b.png", "2"), ("a.png", "3"))
+    both = dataclasses.replace(IDENTITY, pictures=pictures_of_both)
+    assert both.differences(both) == []
+    for now, said in (
+        ((("a.png", "1"), ("b.png", "2")), "the picture a.png is gone"),
+        ((*pictures_of_both, ("a.png", "4")), "the picture a.png is new"),
+        ((("a.png", "5"), ("b.png", "2"), ("a.png", "3")), "the picture a.png or its caption was changed"),
+        (tuple(reversed(pictures_of_both)), "the pictures are in another order"),
+    ):
+        assert both.differences(dataclasses.replace(both, pictures=now)) == [said]
+
+
 def test_a_picture_that_vanished_since_it_was_found_is_named(tmp_path: Path) -> None:
     found = pictures(tmp_path, settings())
     (tmp_path / "2.png").unlink()

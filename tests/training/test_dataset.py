@@ -74,6 +74,14 @@ def test_bad_pictures_among_good_ones_are_named_and_skipped(tmp_path: Path) -> N
     assert "told.txt is not text" in said["told.png"]
 
 
+def test_a_picture_whose_caption_is_bad_does_not_take_its_copy_with_it(tmp_path: Path) -> None:
+    save_noise(tmp_path / "a.png")
+    (tmp_path / "a.txt").write_bytes(b"\xff\x00\x81")
+    save_noise(tmp_path / "b.png")
+    found = find_pictures(tmp_path, SETTINGS)
+    assert names(found) == ["b.png"] and "a.txt is not text" in reasons(found)["a.png"]
+
+
 def test_if_no_picture_is_usable_the_error_says_why_of_each(tmp_path: Path) -> None:
     for number in range(7):
         (tmp_path / f"{number}.png").write_bytes(b"")
@@ -134,20 +142,6 @@ def test_pictures_too_small_for_the_size_of_training_are_skipped(tmp_path: Path)
     assert names(everything.large_enough(508)) == ["large.png", "small.png"]
     with pytest.raises(DatasetError, match="training at 1024 needs 256"):
         everything.large_enough(1024)
-
-
-def test_a_place_with_transparency_is_known(tmp_path: Path) -> None:
-    save_noise(tmp_path / "a.png", mode="RGBA")
-    save_noise(tmp_path / "b.png")
-    assert [picture.has_alpha for picture in find_pictures(tmp_path, SETTINGS).pictures] == [True, False]
-
-
-def test_the_progress_is_told_picture_by_picture(tmp_path: Path) -> None:
-    save_noise(tmp_path / "a.png")
-    (tmp_path / "b.png").write_bytes(b"")
-    seen: list[tuple[int, int]] = []
-    find_pictures(tmp_path, SETTINGS, on_progress=lambda done, total: seen.append((done, total)))
-    assert seen == [(1, 2), (2, 2)]
 
 
 def test_a_picture_that_went_away_meanwhile_is_named(tmp_path: Path) -> None:

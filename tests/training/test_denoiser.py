@@ -10,6 +10,8 @@ from torch import Tensor
 
 from pseudoword.diffusion import Conditioning, LatentDistribution
 from pseudoword.errors import TrainingError
+from pseudoword.text import encode_prompts
+from pseudoword.text import prompts as prompts_module
 from pseudoword.training.conditioning import PromptEncoder
 from pseudoword.training.denoiser import Denoiser
 from pseudoword.training.examples import Examples, make_examples
@@ -107,6 +109,70 @@ def test_a_prompt_without_the_word_is_encoded_once_for_all_previews() -> None:
     first = model.rows
     judge.preview(vectors)
     assert model.rows - first == first - 1 == 5  # the empty prompt is not encoded again
+
+
+def test_chunks_without_the_word_are_encoded_once_and_cost_no_gradient() -> None:
+    model = CountingModel()
+    long = f"a photo of a {WORD}, " + "the cat and the dog " * 20  # goes on in a second chunk
+    prompts = (long, f"a {WORD}", long, f"the {WORD}")  # the short ones are filled up with the empty chunk
+    denoiser, vectors = denoiser_of(model), word_of(model).vectors
+    loss, gradients = denoiser.gradients(examples_for(model, prompts), vectors, 1.0)
+    first, model.rows = model.rows, 0
+    again = denoiser.gradients(examples_for(model, prompts), vectors, 1.0)
+    assert (first, model.rows) == (5, 3)
+    assert again[0] == loss and torch.equal(again[1]["clip_l"], gradients["clip_l"])
+
+    examples = examples_for(model, prompts)
+    conditioning = encode_prompts(model, prompts, {WORD: vectors})
+    plain = (model.predict(examples.noisy, examples.timesteps, conditioning) - examples.target).square().mean()
+    expected = torch.autograd.grad(plain, vectors["clip_l"])[0]
+    assert loss == pytest.approx(plain.item())
+    torch.testing.assert_close(gradients["clip_l"], expected, rtol=1e-4, atol=1e-6)
+
+
+def test_what_is_kept_of_chunks_does_not_hang_on_when_they_came_and_is_limited(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(prompts_module, "MOST_FIXED_CHUNKS", 2)
+    model = CountingModel()
+    encoder = PromptEncoder(model, WORD, 1)
+    alone = encoder.encode_fixed("a dog").context
+    with torch.autocast("cpu", dtype=torch.bfloat16):
+        for prompt in ("a cat", "a cup", "a dog"):
+            last = encoder.encode_fixed(prompt).context
+    assert torch.equal(last, alone) and model.rows == 4  # "a dog" twice
+    encoder.encode_fixed("a cup")
+    assert model.rows == 4
+
+
+def test_with_less_memory_fewer_prompts_are_encoded_at_once() -> None:
+    model = CountingModel()
+    text: Any = model.text_encoders[0]
+    at_once: list[int] = []
+    text._model.register_forward_hook(lambda module, given, output: at_once.append(len(output.last_hidden_state)))
+    prompts = (f"a {WORD}", "a dog", f"the {WORD}", f"a {WORD}", f"this {WORD}", f"one {WORD}")
+    vectors = word_of(model).vectors
+    results = []
+    for micro_batch, expected in ((6, [4, 1]), (2, [1, 1, 2, 1]), (1, [1] * 5)):
+        at_once.clear()
+        denoiser = denoiser_of(model, micro_batch)
+        results.append(denoiser.gradients(examples_for(model, prompts), vectors, 1.0))
+        assert at_once == expected
+        assert denoiser.losses(examples_for(model, prompts), vectors).mean().item() == pytest.approx(results[0][0])
+    for loss, gradients in results[1:]:
+        assert loss == pytest.approx(results[0][0])
+        torch.testing.assert_close(gradients["clip_l"], results[0][1]["clip_l"], rtol=1e-4, atol=1e-6)
+
+
+def test_a_long_prompt_changes_nothing_for_the_others_however_few_go_through_at_once() -> None:
+    model = CountingModel()
+    long = f"a photo of a {WORD}, " + "the cat and the dog " * 20
+    prompts, vectors = (f"a {WORD}", long, f"the {WORD}"), word_of(model).vectors
+    whole, single = (denoiser_of(model, micro_batch) for micro_batch in (3, 1))
+    examples = examples_for(model, prompts)
+    torch.testing.assert_close(single.losses(examples, vectors), whole.losses(examples, vectors))
+    (_, expected), (_, gradients) = (one.gradients(examples, vectors, 1.0) for one in (whole, single))
+    torch.testing.assert_close(gradients["clip_l"], expected["clip_l"], rtol=1e-4, atol=1e-6)
 
 
 def test_a_word_that_the_model_knows_is_found_again() -> None:

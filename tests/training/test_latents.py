@@ -184,7 +184,7 @@ def dataset_of(sizes: list[int]) -> LatentDataset:
         for _ in range(count):
             value = torch.full((4, 1, width), float(len(pictures)))
             views.append([CachedLatents(value, value, torch.ones(1, 1, width))])
-            pictures.append(Picture(Path(f"{len(pictures)}.png"), 8 * width, 8, "", has_alpha=False))
+            pictures.append(Picture(Path(f"{len(pictures)}.png"), 8 * width, 8, ""))
     return LatentDataset(PictureSet(tuple(pictures), ()), views)
 
 

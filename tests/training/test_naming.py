@@ -9,30 +9,20 @@ from tests.tiny_models import tokenizer
 
 @pytest.mark.parametrize("name", ["my-cat", "zxqv", "cat.2", "кошка", "sks-dog"])
 def test_names_that_the_model_has_no_word_for_are_free(name: str) -> None:
-    check_new_word(name, tokenizer(), None)
+    check_new_word(name, tokenizer())
 
 
 @pytest.mark.parametrize("name", ["and", "the", "The", "THE"])
 def test_a_word_of_the_vocabulary_is_taken(name: str) -> None:
     with pytest.raises(SettingsError):
-        check_new_word(name, tokenizer(), None)
+        check_new_word(name, tokenizer())
 
 
 def test_the_message_names_the_word_and_suggests_another() -> None:
     with pytest.raises(SettingsError, match=r"'the'.*'my-the'"):
-        check_new_word("the", tokenizer(), None)
+        check_new_word("the", tokenizer())
 
 
 def test_a_name_that_prompts_cannot_hold_is_refused() -> None:
     with pytest.raises(SettingsError):
-        check_new_word("a(b)", tokenizer(), None)
-
-
-def test_the_name_of_an_existing_embedding_is_taken_in_any_case(tmp_path) -> None:  # type: ignore[no-untyped-def]
-    import torch
-
-    from pseudoword.embedding import Embedding, EmbeddingLibrary, save_embedding
-
-    save_embedding(Embedding("My-Cat", {"clip_l": torch.ones(1, 768)}), tmp_path / "My-Cat.safetensors")
-    with pytest.raises(SettingsError, match="my-cat.*already"):
-        check_new_word("my-cat", tokenizer(), EmbeddingLibrary(tmp_path))
+        check_new_word("a(b)", tokenizer())

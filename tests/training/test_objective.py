@@ -6,26 +6,39 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from pseudoword.diffusion import NoiseSchedule
-from pseudoword.training.objective import denoising_losses, loss_weights, stratified_timesteps
+from pseudoword.training.objective import denoising_losses, loss_weights, steps_per_round, stratified_timesteps
 
 SCHEDULE = NoiseSchedule((1 - torch.linspace(0.00085**0.5, 0.012**0.5, 1000, dtype=torch.float64).square()).cumprod(0))
 
 
-@given(count=st.integers(1, 40), timesteps=st.integers(40, 1000), seed=st.integers(0, 2**31))
-def test_each_equal_part_of_the_noise_range_gets_one_timestep(count: int, timesteps: int, seed: int) -> None:
-    drawn = stratified_timesteps(count, timesteps, torch.Generator().manual_seed(seed))
+def each_stratum_has_one(drawn: torch.Tensor, timesteps: int) -> bool:
+    count = drawn.numel()
+    return all(
+        stratum / count * timesteps - 1 < timestep < (stratum + 1) / count * timesteps
+        for stratum, timestep in enumerate(sorted(drawn.flatten().tolist()))
+    )
 
-    assert drawn.dtype == torch.int64
-    for stratum, timestep in enumerate(sorted(drawn.tolist())):
-        assert stratum / count * timesteps - 1 < timestep < (stratum + 1) / count * timesteps
+
+@given(count=st.integers(1, 40), timesteps=st.integers(40, 1000), seed=st.integers(0, 2**31))
+def test_each_equal_part_of_the_noise_range_gets_one_timestep_in_a_step_and_in_a_round(
+    count: int, timesteps: int, seed: int
+) -> None:
+    steps = steps_per_round(count)
+    assert steps * count >= 16 > (steps - 1) * count
+    drawn = stratified_timesteps(steps, count, timesteps, torch.Generator().manual_seed(seed))
+    assert drawn.dtype == torch.int64 and drawn.shape == (steps, count)
+    assert each_stratum_has_one(drawn, timesteps)
+    assert all(each_stratum_has_one(step, timesteps) for step in drawn)
 
 
 def test_stratified_timesteps_are_uniform_over_many_steps() -> None:
     generator = torch.Generator().manual_seed(0)
-    drawn = torch.stack([stratified_timesteps(4, 1000, generator) for _ in range(2000)])
+    drawn = torch.stack([stratified_timesteps(4, 4, 1000, generator) for _ in range(500)]).float()  # (500, 4, 4)
 
-    assert drawn.float().mean().item() == pytest.approx(499.5, abs=5)
-    assert drawn.float().mean(dim=0) == pytest.approx([499.5] * 4, abs=30)  # no place in the batch prefers low noise
+    assert drawn.mean().item() == pytest.approx(499.5, abs=5)
+    # No place in the batch, and none in the round, prefers low noise.
+    assert drawn.mean(dim=(0, 1)) == pytest.approx([499.5] * 4, abs=30)
+    assert drawn.mean(dim=(0, 2)) == pytest.approx([499.5] * 4, abs=30)
 
 
 @pytest.mark.parametrize("prediction", ["epsilon", "v"])

@@ -74,5 +74,5 @@ def test_likeness_and_editability_are_measured_where_a_scorer_is_given(tmp_path:
     assert isinstance(finished, Finished)
     assert finished.figures["start likeness"] == previews[0].likeness
     assert finished.figures["last editability"] == previews[-1].editability
-    assert len(run.result("best").metadata.extra["start_words"].split()) == 2
+    assert len(run.result("best").metadata.extra["pseudoword.start_words"].split()) == 2
     assert any(record["event"] == "preview" and record["likeness"] for record in timeless_history(tmp_path))

@@ -41,7 +41,7 @@ def test_descriptions_say_what_a_form_needs() -> None:
     assert described["vectors"].allowed.range == "from 1 to 75"
     assert described["size"].allowed.range == "from 32 to 2,048 in steps of 8"
     assert described["min_snr"].allowed.range == "above 0"
-    assert described["learning_rate"].allowed.range == ""
+    assert described["learning_rate"].allowed.range == "above 0 to 1" and not described["learning_rate"].allowed.unit
     assert described["warmup"].allowed.unit == "steps"
 
 

@@ -5,14 +5,15 @@ from typing import Any
 
 import pytest
 import torch
+from PIL import Image
 from torch import Tensor, nn
 
-from pseudoword.embedding import load_embedding
-from pseudoword.errors import SettingsError, TrainingError
+from pseudoword.embedding import Embedding, load_embedding, save_embedding
+from pseudoword.errors import EmbeddingFileError, ModelError, PseudowordError, SettingsError, TrainingError
 from pseudoword.training.dataset import find_pictures
-from pseudoword.training.events import Finished, PreviewMade, Saved, StepDone, Validated, Warned
+from pseudoword.training.events import Finished, Preparing, PreviewMade, Saved, StepDone, Validated, Warned
 from pseudoword.training.trainer import TrainingRun
-from tests.tiny_models import TinyModel
+from tests.tiny_models import SIZE, WIDTH, TinyModel
 from tests.training.small_runs import (
     WORD,
     bits,
@@ -86,6 +87,19 @@ def test_the_order_of_events_and_what_they_say(tmp_path: Path) -> None:
     assert step.seconds > 0 and step.seconds_left == 0 and step.learning_rate == 0.05
 
 
+def test_the_preparation_tells_of_each_picture_and_can_be_stopped(tmp_path: Path) -> None:
+    run = run_in(tmp_path, TinyModel(), settings())
+    going = run.events()
+    assert [next(going), next(going)] == [Preparing(0, 1, 4), Preparing(0, 2, 4)]
+    assert not torch.is_inference_mode_enabled()
+    going.close()
+    assert not (tmp_path / "run" / "checkpoint.safetensors").exists()
+    events = run.events()
+    assert of_kind(events, Preparing)[-1] == Preparing(0, 4, 4)
+    assert isinstance(run.result("last").metadata.steps, int)
+    assert "preparing" not in {record["event"] for record in timeless_history(tmp_path)}
+
+
 def test_the_folder_holds_the_best_and_the_last_step_as_embeddings(tmp_path: Path) -> None:
     run = run_in(tmp_path, TinyModel(), settings())
     list(run.events())
@@ -95,7 +109,15 @@ def test_the_folder_holds_the_best_and_the_last_step_as_embeddings(tmp_path: Pat
         assert torch.equal(embedding.vectors["clip_l"], run.result(which).vectors["clip_l"])
         assert embedding.metadata.trained_on_sha256 == "7" * 64
         assert str(tmp_path) not in str(embedding.metadata)
-    assert run.result("last").metadata.steps == 12
+    metadata = load_embedding(tmp_path / "run" / "last" / f"{WORD}.safetensors").metadata
+    assert metadata.steps == 12
+    assert {key: value for key, value in metadata.extra.items() if key != "pseudoword.validation_loss"} == {
+        "pseudoword.pictures": "4",
+        "pseudoword.learning_rate": "0.05",
+        "pseudoword.seed": "0",
+        "pseudoword.start_words": "the dog",
+    }
+    assert float(metadata.extra["pseudoword.validation_loss"]) > 0
     assert {path.name for path in (tmp_path / "run").iterdir()} == {
         "settings.json", "checkpoint.safetensors", "history.jsonl", "best", "last", "previews", "in-use.lock",
         "curve.png", "contact-sheet.png",
@@ -109,6 +131,8 @@ def test_the_best_step_is_that_of_the_lowest_validation_loss_and_its_vectors_are
     losses: dict[int, float] = {}
     vectors: dict[int, Tensor] = {}
     for event in run.events():
+        if isinstance(event, Preparing):
+            continue
         vectors[event.step] = run.result("last").vectors["clip_l"]
         if isinstance(event, Validated):
             losses[event.step] = event.loss
@@ -128,7 +152,7 @@ def test_a_run_that_no_longer_improves_stops_by_itself(tmp_path: Path) -> None:
 def test_without_validation_preview_and_checkpoints_only_the_result_is_written(tmp_path: Path) -> None:
     run = run_in(tmp_path, TinyModel(), settings(validate_every=0, preview_every=0, save_every=0))
     events = list(run.events())
-    assert [type(event) for event in events] == [StepDone] * 12 + [Saved, Finished]
+    assert [type(event) for event in events] == [Preparing] * 4 + [StepDone] * 12 + [Saved, Finished]
     assert torch.equal(run.result("best").vectors["clip_l"], run.result("last").vectors["clip_l"])
     assert (tmp_path / "run" / "best" / f"{WORD}.safetensors").exists()
 
@@ -178,6 +202,53 @@ def test_a_name_that_the_model_knows_is_refused_before_anything_starts(tmp_path:
     assert not (tmp_path / "run").exists()
 
 
+def test_a_start_or_a_layer_that_cannot_be_used_is_refused_before_anything_starts(tmp_path: Path) -> None:
+    wide, two = tmp_path / "wide.safetensors", tmp_path / "two.safetensors"
+    save_embedding(Embedding("wide", {"clip_l": torch.ones(1, 768)}), wide)
+    save_embedding(Embedding("two", {"clip_l": torch.ones(2, WIDTH)}), two)
+    wrong: list[tuple[dict[str, Any], type[PseudowordError], str]] = [
+        ({"start": f"file:{tmp_path / 'missing.safetensors'}"}, EmbeddingFileError, "missing"),
+        ({"start": f"file:{wide}"}, ModelError, "768 wide"),
+        ({"start": f"file:{two}", "vectors": 3}, SettingsError, "holds 2 vectors, and 3 are asked for"),
+        ({"start": "auto"}, SettingsError, "give a scorer, or words"),
+        ({"clip_skip": 4}, SettingsError, "choose 1 to 3"),
+    ]
+    for change, kind, said in wrong:
+        with pytest.raises(kind, match=said):
+            run_in(tmp_path, TinyModel(), settings(**change))
+    assert not (tmp_path / "run").exists()
+
+
+def test_a_run_goes_on_without_the_file_it_started_from(tmp_path: Path) -> None:
+    path = save_embedding(Embedding("old", {"clip_l": torch.ones(1, WIDTH)}), tmp_path / "old.safetensors")
+    wanted = settings(start=f"file:{path}", preview_every=0)
+    events = run_in(tmp_path, TinyModel(), wanted).events()
+    next(event for event in events if isinstance(event, Saved) and event.step == 5)
+    events.close()
+    path.unlink()
+    assert isinstance(list(run_in(tmp_path, TinyModel(), wanted).events())[-1], Finished)
+
+
+def test_a_word_saved_between_validations_does_not_claim_a_loss_that_was_another_steps(tmp_path: Path) -> None:
+    events = run_in(tmp_path, TinyModel(), settings(preview_every=0)).events()  # validated at 4, saved at 5
+    next(event for event in events if isinstance(event, Saved) and event.step == 5)
+    metadata = load_embedding(tmp_path / "run" / "last" / f"{WORD}.safetensors").metadata
+    assert metadata.steps == 5 and "pseudoword.validation_loss" not in metadata.extra
+    best = load_embedding(tmp_path / "run" / "best" / f"{WORD}.safetensors").metadata
+    assert "pseudoword.validation_loss" in best.extra
+    events.close()
+
+
+def test_large_pictures_are_not_kept_in_memory_as_they_are(tmp_path: Path) -> None:
+    (tmp_path / "pictures").mkdir()
+    Image.new("RGB", (2400, 1600), "red").save(tmp_path / "pictures" / "large.png")
+    Image.new("RGB", (SIZE, SIZE), "blue").save(tmp_path / "pictures" / "small.png")
+    wanted = settings(steps=1, preview_every=0)
+    run = TrainingRun(TinyModel(), wanted, find_pictures(tmp_path / "pictures", wanted), tmp_path / "run")
+    list(run.events())
+    assert [picture.size for picture in run._training_images] == [(768, 512), (SIZE, SIZE)]
+
+
 def test_two_runs_do_not_share_a_folder(tmp_path: Path) -> None:
     first, second = (run_in(tmp_path, TinyModel(), settings()) for _ in range(2))
     going = first.events()
@@ -189,8 +260,6 @@ def test_two_runs_do_not_share_a_folder(tmp_path: Path) -> None:
 
 
 def test_pictures_too_small_for_the_model_are_named(tmp_path: Path) -> None:
-    from PIL import Image
-
     wanted = settings(preview_every=0, steps=1, size=128)
     folder = tmp_path / "pictures"
     folder.mkdir()
@@ -242,7 +311,7 @@ def test_a_finished_run_started_again_finishes_at_once_and_writes_the_same(tmp_p
     list(run_in(tmp_path, TinyModel(), settings()).events())
     history = timeless_history(tmp_path)
     again = list(run_in(tmp_path, TinyModel(), settings()).events())
-    assert [type(event) for event in again] == [Finished]
+    assert [type(event) for event in again] == [Preparing] * 4 + [Finished]
     assert timeless_history(tmp_path) == history
 
 

@@ -75,3 +75,13 @@ def test_the_examples_of_a_step_hang_on_nothing_but_seed_and_step(tmp_path: Path
     assert one.examples(7).prompts == again.examples(7).prompts
     assert not torch.equal(one.examples(7).noisy, other.examples(7).noisy)
     assert not torch.equal(one.examples(7).noisy, one.examples(8).noisy)
+
+
+def test_with_one_picture_a_step_all_of_the_noise_range_is_seen_in_sixteen_steps(tmp_path: Path) -> None:
+    wanted = settings(batch=1)
+    model = TinyModel()
+    lesson = Lesson(model, wanted, encode_pictures(model, pictures(tmp_path / "pictures", wanted), wanted))
+    for first in (0, 16):
+        timesteps = sorted(int(lesson.examples(step).timesteps) for step in range(first, first + 16))
+        assert [(timestep + 0.5) * 16 // 1000 for timestep in timesteps] == list(range(16))
+    assert torch.equal(lesson.examples(20).timesteps, lesson.examples(20).timesteps)

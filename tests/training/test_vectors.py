@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from pseudoword.embedding import Embedding, save_embedding
-from pseudoword.errors import ModelError, SettingsError
+from pseudoword.errors import ModelError, SettingsError, TrainingError
 from pseudoword.training.vectors import (
     LearnedWord,
     parted,
@@ -125,3 +125,25 @@ def test_a_word_restored_goes_on_to_the_same_bits() -> None:
     assert all(torch.equal(tensor, other.state()[name]) for name, tensor in one.state().items())
     one.restore(new().state())  # as before its first step
     assert set(one.state()) == {"vectors.clip_l"}
+
+
+def test_a_clip_that_lacks_the_memory_to_choose_words_is_an_error_with_a_way_out() -> None:
+    pytest.importorskip("open_clip")
+    from PIL import Image
+
+    from pseudoword.scoring import ClipScorer
+
+    class HungryTower(torch.nn.Module):
+        def encode_image(self, pixels: torch.Tensor) -> torch.Tensor:
+            return torch.empty(2**43, dtype=torch.uint8)
+
+    scorer = ClipScorer("hungry", HungryTower(), lambda image: torch.zeros(3, 8, 8), lambda text: [0])
+    with pytest.raises(TrainingError, match="too little memory for the CLIP model.*start 'toy'"):
+        start_vectors(TinyModel(), settings(start="auto"), [Image.new("RGB", (8, 8))], scorer)
+
+
+def test_the_file_to_start_from_may_lie_in_the_home_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("HOME", str(tmp_path))
+    monkeypatch.setenv("USERPROFILE", str(tmp_path))
+    save_embedding(Embedding("old", {"clip_l": torch.ones(1, WIDTH)}), tmp_path / "old.safetensors")
+    assert start_vectors(TinyModel(), settings(start="file:~/old.safetensors"), [], None).words == "old.safetensors"

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import gzip
+import json
 import random
 from collections import defaultdict
 from pathlib import Path
@@ -103,7 +104,28 @@ def load(work: Path, name: str | None = None) -> open_clip.CLIP:
     name = name or ("clip-images" if (work / "clip-images.pt").exists() else "clip")
     model = loop.load_averaged(name, build(), work)
     assert isinstance(model, open_clip.CLIP)
+    fill_unused(model, used_tokens(tokenizer(work), json.loads((work / "split.json").read_text())["seen"]))
     return model
+
+
+def used_tokens(tokenize: open_clip.tokenizer.SimpleTokenizer, objects: list[str]) -> list[int]:
+    """Ids of all tokens that occur in captions of `objects`, or in any caption at all."""
+    shown = [*pictures.TEMPLATES, *pictures.STYLE_TEMPLATES, *pictures.COLOURS, *icons.SEEN_STYLES, *objects]
+    texts = [text.replace("{0}", "").replace("{1}", "").replace("{}", "").replace("-", " ") for text in shown]
+    return sorted({token for text in [*texts, "style of on background"] for token in tokenize.encode(text)})
+
+
+@torch.no_grad()
+def fill_unused(model: open_clip.CLIP, used: list[int]) -> None:
+    """Give tokens that no caption has used the mean of the used ones, at their mean length.
+
+    Their random vectors would mean something arbitrary to both towers, and be shorter than those of real words.
+    """
+    vectors = model.token_embedding.weight
+    is_used = torch.zeros(len(vectors), dtype=torch.bool)
+    is_used[[*used, VOCABULARY - 2, VOCABULARY - 1]] = True
+    mean = vectors[used].mean(dim=0)
+    vectors[~is_used] = mean * (vectors[used].norm(dim=1).mean() / mean.norm())
 
 
 def _train(name: str, model: open_clip.CLIP, work: Path, minutes: float, peak_rate: float) -> None:

@@ -129,4 +129,4 @@ def train(work: Path, minutes: float) -> None:
         predicted = module(latents, timesteps, contexts[indices].float()).sample
         return f"loss on fixed inputs {F.mse_loss(predicted, noise):.4f}"
 
-    loop.train("unet", model, loss_at, work, minutes=minutes, peak_rate=1e-3, averaging=0.9995, on_save=report)
+    loop.train("unet", model, loss_at, work, minutes=minutes, peak_rate=1e-3, averaging=0.999, on_save=report)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import difflib
 import errno
 import os
 import signal
@@ -9,7 +10,7 @@ import subprocess
 import sys
 from pathlib import Path
 
-from .environment import Environment, child_settings, prepare, tell
+from .environment import DISK_SPACE, Environment, child_settings, prepare, tell
 from .failure import SetupError
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -18,16 +19,23 @@ WEBUI = Environment(ROOT, ".venv-webui", ROOT / "requirements" / "webui.txt")
 WEBUI_PYTHON = "3.10"
 NO_SUCH_PYTHON = 69  # EX_UNAVAILABLE, which no test runner uses: .ci/run tells it from failed tests
 
+PSEUDOWORD_COMMANDS = ("demo", "train", "generate", "convert")
+OWN_COMMANDS = ("test", "lint", "bench", "help")
+GENERAL_FLAGS = ("--json", "--version", "--help")  # pseudoword's, which may stand before a command
+
 HELP = """\
 usage: python run.py COMMAND [ARGUMENTS]
 
   demo      teach the built-in model a new word and show the result in demo/
+  train     teach a model a new word from a few pictures of yours
+  generate  make pictures with a trained word
+  convert   write an embedding in another file format
   test      run the tests; --pins webui runs them under the WebUI's exact packages (needs Python 3.10)
   lint      check style and types
   bench     measure speed and quality
   help      show this text
 
-Every other command goes to pseudoword as it is; its own help: python run.py demo --help, python run.py train --help.
+The first four explain all their flags: python run.py train --help.
 The first call sets up .venv beside run.py; a finished .venv is used whichever Python calls, until it is deleted.
 """
 
@@ -38,21 +46,25 @@ def main(arguments: list[str]) -> int:
         return run(arguments)
     except KeyboardInterrupt:
         return 130
+    except UnknownCommand as error:
+        tell(str(error))
+        return 2
     except SetupError as error:
         tell(str(error))
     except OSError as error:
         if error.errno == errno.ENOSPC:
-            tell(f"the disk is full; free about 10 GB where {ROOT} is, then call again")
+            tell(f"the disk is full; free {DISK_SPACE} where {ROOT} is, then call again")
         else:
             tell(f"{error.strerror or error}: {error.filename or ROOT}; mend that, then call again")
     return 1
 
 
 def run(arguments: list[str]) -> int:
-    """Run the command that `arguments` name. Raises SetupError, OSError."""
+    """Run the command that `arguments` name. Raises UnknownCommand, SetupError, OSError."""
     if not arguments or arguments[0] in ("help", "--help", "-h"):
         print(HELP, end="")
         return 0 if arguments else 2
+    check_command(arguments)
     command, *rest = arguments
     if command == "test":
         return test(rest)
@@ -62,6 +74,23 @@ def run(arguments: list[str]) -> int:
     if command == "bench":
         return hand_over(STANDALONE, "benchmarks", *rest)
     return hand_over(STANDALONE, "pseudoword", *arguments)
+
+
+class UnknownCommand(Exception):
+    """A command that neither run.py nor pseudoword has; the message names those there are."""
+
+
+def check_command(arguments: list[str]) -> None:
+    """Raise UnknownCommand for a command line that would fail only after everything is set up."""
+    command = next((argument for argument in arguments if argument not in GENERAL_FLAGS), None)
+    known = PSEUDOWORD_COMMANDS if arguments[0] in GENERAL_FLAGS else (*PSEUDOWORD_COMMANDS, *OWN_COMMANDS)
+    if command in known or (command is None and arguments != ["--json"]):
+        return
+    if command is None:
+        raise UnknownCommand(f"no command is given; there are {', '.join(known)}")
+    near = difflib.get_close_matches(command, known, n=1)
+    remedy = f"did you mean {near[0]}?" if near else f"there are {', '.join(known)}"
+    raise UnknownCommand(f"{command!r} is no command; {remedy}")
 
 
 def test(arguments: list[str]) -> int:

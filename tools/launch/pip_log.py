@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import re
 
+from .environment import DISK_SPACE
+
 # In this order: a full disk or a dead network makes pip also complain of packages that it cannot find.
 CAUSES = (
     (
         r"No space left on device|not enough space on the disk|Errno 28|os error 112",
-        "the disk is full; free about 10 GB where this folder and the folder for temporary files are",
+        f"the disk is full; free {DISK_SPACE} where this folder and the folder for temporary files are",
     ),
     (
         r"ensurepip is not available|No module named '?(ensurepip|venv|pip)'?",
