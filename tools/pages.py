@@ -1,10 +1,12 @@
-"""Sections of documentation that programs write: between `<!-- name -->` and `<!-- end of name -->`."""
+"""Documentation that programs write: sections between `<!-- name -->` and `<!-- end of name -->`, tables, pictures."""
 
 from __future__ import annotations
 
 import re
 from collections.abc import Sequence
 from pathlib import Path
+
+from PIL import Image
 
 ROOT = Path(__file__).parents[1]
 
@@ -27,3 +29,13 @@ def table(header: list[str], rows: list[list[object]]) -> str:
     """A table in Markdown."""
     lines: list[Sequence[object]] = [header, ["---"] * len(header), *rows]
     return "\n".join("| " + " | ".join(str(cell) for cell in line) + " |" for line in lines) + "\n"
+
+
+def side_by_side(sheets: Sequence[Image.Image]) -> Image.Image:
+    """`sheets` from left to right on white."""
+    whole = Image.new("RGB", (sum(sheet.width for sheet in sheets), max(sheet.height for sheet in sheets)), "white")
+    left = 0
+    for sheet in sheets:
+        whole.paste(sheet, (left, 0))
+        left += sheet.width
+    return whole

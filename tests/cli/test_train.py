@@ -157,7 +157,7 @@ def test_a_run_cannot_go_on_with_other_settings(world: World) -> None:
     assert world.train().code == 0
     answer = world.train("--learning-rate", "0.1")
     assert answer.code == 1
-    assert "learning_rate was '0.005' and is '0.1'" in answer.err
+    assert "learning_rate was '0.001' and is '0.1'" in answer.err
     assert "With --restart that run is removed" in answer.err
 
 

@@ -123,9 +123,9 @@ def test_every_step_of_every_run_has_a_rate_within_what_was_written(
 @pytest.fixture(scope="module")
 def rates_in_a1111() -> Callable[[str, int], list[float]]:
     """The rate of each step by A1111's own code, from the checkout that $PSEUDOWORD_WEBUI names."""
-    webui = os.environ.get("PSEUDOWORD_WEBUI")
+    webui = os.environ.get("PSEUDOWORD_WEBUI_DIR")
     if not webui:
-        pytest.skip("PSEUDOWORD_WEBUI names no checkout of the WebUI")
+        pytest.skip("PSEUDOWORD_WEBUI_DIR names no checkout of the WebUI")
     path = Path(webui, "modules", "textual_inversion", "learn_schedule.py")
     spec = importlib.util.spec_from_file_location("learn_schedule", path)
     assert spec is not None and spec.loader is not None

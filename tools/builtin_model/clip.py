@@ -20,6 +20,7 @@ from .vae import to_pixels
 
 VOCABULARY = 4096
 TEXT_LENGTH = 77
+RETRIEVED = 200
 SINGLES, GROUPS, GROUP_SIZE = 64, 8, 4
 NAMED = 0.3  # how often a single one's caption names style and ground: the object must do
 # Leaving out patches halves the image tower's cost (Li et al., 2023); the last stretch sees whole pictures.
@@ -162,23 +163,24 @@ def _train(name: str, model: open_clip.CLIP, work: Path, minutes: float, peak_ra
 
 
 @torch.no_grad()
-def retrieval(
-    model: open_clip.CLIP, tokenize: open_clip.tokenizer.SimpleTokenizer, work: Path, count: int = 200
-) -> float:
-    """How often a newly composed picture of one of `count` seen objects finds that object's caption first."""
+def retrieval(model: open_clip.CLIP, tokenize: open_clip.tokenizer.SimpleTokenizer, work: Path) -> float:
+    """How often a picture of the retrieval set finds its own caption first."""
+    images, texts = retrieval_set(work)
+    image = F.normalize(model.encode_image(to_pixels(np.stack(images))), dim=-1)
+    text = F.normalize(model.encode_text(tokenize(texts)), dim=-1)
+    return float(((image @ text.T).argmax(dim=1) == torch.arange(len(texts))).float().mean())
+
+
+def retrieval_set(work: Path) -> tuple[list[np.ndarray], list[str]]:
+    """New pictures (64, 64, 3) uint8 of 200 seen objects, each in one style and on one ground, and plain captions."""
     raster, drawn = icons.load(work)
     draw = random.Random(7)
-    seen = [index for index, icon in enumerate(drawn) if not icon.held_out]
-    names = draw.sample(sorted({drawn[index].name for index in seen}), count)
-    chosen = [draw.choice([index for index in seen if drawn[index].name == name]) for name in names]
-    images = np.stack(
-        [
-            pictures.compose(raster[index], pictures.COLOURS[draw.choice(list(pictures.COLOURS))], draw)
-            for index in chosen
-        ]
-    )
-    image = F.normalize(model.encode_image(to_pixels(images)), dim=-1)
-    text = F.normalize(
-        model.encode_text(tokenize([f"a photo of a {name.replace('-', ' ')}" for name in names])), dim=-1
-    )
-    return float(((image @ text.T).argmax(dim=1) == torch.arange(count)).float().mean())
+    places: dict[str, list[int]] = defaultdict(list)
+    for index, icon in enumerate(drawn):
+        if not icon.held_out:
+            places[icon.name].append(index)
+    names = draw.sample(sorted(places), RETRIEVED)
+    chosen = [draw.choice(places[name]) for name in names]
+    grounds = [pictures.COLOURS[draw.choice(list(pictures.COLOURS))] for _ in names]
+    images = [pictures.compose(raster[index], ground, draw) for index, ground in zip(chosen, grounds, strict=True)]
+    return images, [f"a photo of a {name.replace('-', ' ')}" for name in names]

@@ -16,10 +16,12 @@ from pseudoword.hosts.diffusers import StandaloneModel, load_model
 from pseudoword.scoring import ClipScorer
 from pseudoword.text import encode_prompts
 from pseudoword.training.contact_sheet import contact_sheet, row_of
+from tools.pages import ROOT, side_by_side, table, write_section
 
-from . import icons, pictures, vae
+from . import clip, pictures, vae
 
-RETRIEVED, PROMPTS, SEEDS = 200, 50, 4
+PROMPTS, SEEDS = 50, 4
+CARD = builtin.FOLDER / "MODEL_CARD.md"
 SAMPLING = Sampling(pictures.SIZE, pictures.SIZE)
 
 
@@ -33,20 +35,10 @@ def reconstruction(model: StandaloneModel, work: Path) -> float:
 
 def retrieval(scorer: ClipScorer, work: Path) -> float:
     """How often a newly composed picture of one of 200 seen objects finds that object's caption first."""
-    rasters, drawn = icons.load(work)
-    draw = random.Random(7)
-    places: dict[str, list[int]] = {}
-    for index, icon in enumerate(drawn):
-        if not icon.held_out:
-            places.setdefault(icon.name, []).append(index)
-    names = draw.sample(sorted(places), RETRIEVED)
-    images = []
-    for name in names:
-        ground = pictures.COLOURS[draw.choice(list(pictures.COLOURS))]
-        images.append(Image.fromarray(pictures.compose(rasters[draw.choice(places[name])], ground, draw)))
-    texts = [f"a photo of a {name.replace('-', ' ')}" for name in names]
-    found = (scorer.image_features(images) @ scorer.text_features(texts).T).argmax(dim=1)
-    return float((found == torch.arange(len(names))).float().mean())
+    images, texts = clip.retrieval_set(work)
+    shown = [Image.fromarray(image) for image in images]
+    found = (scorer.image_features(shown) @ scorer.text_features(texts).T).argmax(dim=1)
+    return float((found == torch.arange(len(texts))).float().mean())
 
 
 def ground_colour(picture: Image.Image) -> str:
@@ -73,26 +65,31 @@ def following(model: StandaloneModel, scorer: ClipScorer, work: Path) -> tuple[f
         right += [ground_colour(picture) == colour for picture in made]
         rows.append((prompt.removeprefix("a photo of a ").removesuffix(" background"), row_of(made, pictures.SIZE)))
     columns = [contact_sheet(rows[start : start + 10], pictures.SIZE) for start in range(0, PROMPTS, 10)]
-    sheet = Image.new(
-        "RGB", (sum(column.width for column in columns), max(column.height for column in columns)), "white"
-    )
-    left = 0
-    for column in columns:
-        sheet.paste(column, (left, 0))
-        left += column.width
-    return float(np.mean(first)), float(np.mean(right)), sheet
+    return float(np.mean(first)), float(np.mean(right)), side_by_side(columns)
 
 
 def measure(work: Path) -> None:
-    """Print the figures and write them, with the pictures they were measured on, into `work`."""
+    """Write the figures into the model card, and the pictures they were measured on into docs."""
     model, scorer = load_model(builtin.CHECKPOINT), ClipScorer.builtin()
     first, right, sheet = following(model, scorer, work)
-    figures = {
-        "reconstruction PSNR of held-out pictures, dB": round(reconstruction(model, work), 2),
-        "retrieval top-1 among 200 seen objects": round(retrieval(scorer, work), 3),
-        "generated pictures whose prompt CLIP ranks first of 50": round(first, 3),
-        "generated pictures with the asked background colour": round(right, 3),
-    }
-    print(json.dumps(figures, indent=1))
-    (work / "figures.json").write_text(json.dumps(figures, indent=1) + "\n")
-    sheet.save(work / "generated.png", optimize=True)
+    rows: list[list[object]] = [
+        ["reconstruction PSNR of held-out pictures", f"{reconstruction(model, work):.1f} dB", "22 dB"],
+        ["retrieval top-1 among 200 seen objects", f"{retrieval(scorer, work):.0%}", "60%"],
+        ["generated pictures whose prompt CLIP ranks first of 50", f"{first:.0%}", "50%"],
+        ["generated pictures with the asked background colour", f"{right:.0%}", "80%"],
+    ]
+    figures = table(["What", "Measured", "Aim"], rows)
+    print(figures)
+    write_section(CARD, "figures", figures)
+    write_section(CARD, "training", table(["Part", "Steps", "Minutes on one or two cores"], trained(work)))
+    sheet.save(ROOT / "docs" / "generated.png", optimize=True)
+
+
+def trained(work: Path) -> list[list[object]]:
+    """How long each part was trained."""
+    rows: list[list[object]] = []
+    for name in ("vae", "clip", "clip-images", "unet"):
+        if (work / f"{name}.pt").exists():
+            saved = torch.load(work / f"{name}.pt", weights_only=True, mmap=True)
+            rows.append([name, saved["step"], round(saved["seconds"] / 60)])
+    return rows
