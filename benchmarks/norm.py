@@ -8,7 +8,7 @@ from typing import Any
 
 from .training import Bench, object_folders, train
 
-OBJECTS = 6
+OBJECTS = 4
 NORMS = ("vocabulary", "free")
 
 
