@@ -31,7 +31,7 @@ from .model_choice import load_chosen_model
 from .peak_memory import peak_memory_mb
 
 WORD = "wug"  # the pseudoword of Jean Berko's test of how children learn words (1958)
-USUAL_OBJECT = "octopus"
+USUAL_OBJECT = "penguin"
 STYLE_ENDING = "-style"
 SETTINGS: dict[str, Any] = {"name": WORD, "steps": 400, "validate_every": 25, "preview_every": 100, "save_every": 100}
 STYLE_SETTINGS = {"templates": "style", "preview_prompt": "a cat in the style of [name]"}
