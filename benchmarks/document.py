@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import shutil
-from pathlib import Path
 from typing import Any
 
 from tools.pages import ROOT, table, write_section
@@ -74,15 +73,18 @@ SECTIONS = {
 
 
 def main() -> None:
-    """Write the section of every benchmark that was measured."""
+    """Write the section of every benchmark; one that was not measured says so."""
+    sheet = MEASURED / "words.png"
     for name, section in SECTIONS.items():
         measured = MEASURED / f"{name}.json"
+        content = "Not measured on this version yet."
         if measured.exists():
             figures = json.loads(measured.read_text(encoding="utf-8"))
-            write_section(PAGE, name, f"Measured on {figures['machine']}.\n\n" + section(figures))
-    sheet = MEASURED / "words.png"
-    if sheet.exists():
-        shutil.copyfile(sheet, Path(PAGE.parent / "words.png"))
+            content = f"Measured on {figures['machine']}.\n\n" + section(figures)
+        if name == "words" and sheet.exists():
+            shutil.copyfile(sheet, PAGE.parent / sheet.name)
+            content += f"\n![For each word: training pictures, the best known word, the trained word]({sheet.name})\n"
+        write_section(PAGE, name, content)
 
 
 if __name__ == "__main__":
