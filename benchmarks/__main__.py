@@ -9,12 +9,10 @@ import tempfile
 from pathlib import Path
 from typing import Any
 
-from tools.pages import ROOT
-
 from . import demo, norm, overhead, peer, words
+from .document import MEASURED
 from .training import Bench, threads
 
-MEASURED = ROOT / "build" / "benchmarks"
 NAMES = ("overhead", "demo", "peer", "norm", "words")
 
 

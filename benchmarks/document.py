@@ -8,8 +8,7 @@ from typing import Any
 
 from tools.pages import ROOT, table, write_section
 
-from .__main__ import MEASURED
-
+MEASURED = ROOT / "build" / "benchmarks"
 PAGE = ROOT / "docs" / "figures.md"
 
 

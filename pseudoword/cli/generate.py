@@ -14,9 +14,9 @@ from PIL import Image
 from ..diffusion import Conditioning, DiffusionModel, Sampling
 from ..embedding import Embedding
 from ..embedding.whole_file import write_whole
-from ..errors import SettingsError
+from ..errors import ModelError, SettingsError
 from ..text import encode_prompts
-from ..training.denoiser import is_out_of_memory
+from ..training.memory import within_memory
 from .console import Console
 from .infotext import Recipe, infotext, png_with_text
 from .model_choice import add_model_flags, load_chosen_model, too_little_memory
@@ -120,23 +120,23 @@ def make_pictures(
     Raises ModelError where it is too little for a single one.
     """
     at_once, done = max(1, PIXELS_AT_ONCE // (sampling.width * sampling.height)), 0
+
+    def make_some() -> list[Image.Image]:
+        return model.generate(told, against, sampling, seeds[done : done + at_once])
+
+    def halve() -> ModelError | None:
+        nonlocal at_once
+        tried = min(at_once, len(seeds) - done)
+        if tried == 1:
+            size = f"a picture of {sampling.width}×{sampling.height}"
+            return too_little_memory(model.device, size, "set a smaller --width and --height")
+        at_once = tried // 2
+        return None
+
     while done < len(seeds):
-        some = seeds[done : done + at_once]
-        pictures: list[Image.Image] = []
-        try:
-            pictures = model.generate(told, against, sampling, some)
-        except (RuntimeError, MemoryError) as error:
-            if not is_out_of_memory(error):
-                raise
-            if len(some) == 1:
-                size = f"a picture of {sampling.width}×{sampling.height}"
-                raise too_little_memory(model.device, size, "set a smaller --width and --height") from error
+        pictures = within_memory(make_some, halve)
         yield from pictures
         done += len(pictures)
-        if not pictures:  # outside the handler, where the exception no longer keeps the failed attempt's tensors alive
-            at_once = len(some) // 2
-            if torch.cuda.is_available():
-                torch.cuda.empty_cache()
 
 
 def check(arguments: argparse.Namespace) -> None:

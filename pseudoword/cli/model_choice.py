@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import argparse
 import contextlib
-from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -12,7 +11,7 @@ import torch
 
 from ..errors import ModelError, SettingsError
 from ..hosts.diffusers import StandaloneModel, load_model
-from ..training.denoiser import is_out_of_memory
+from ..training.memory import out_of_memory_as
 from .console import Console
 
 if TYPE_CHECKING:
@@ -74,21 +73,10 @@ def load_chosen_model(
         )
     _silence_transformers()
     dtype = dtype_on_gpu if device.type == "cuda" else torch.float32
-    with reporting_too_little_memory(device, "this model"):
+    with out_of_memory_as(lambda: too_little_memory(device, "this model")):
         model = load_model(arguments.model, device=device, dtype=dtype)
     console.note(f"Model: {model.title}, {model.native_size} pixels, on {device.type}.")
     return model
-
-
-@contextlib.contextmanager
-def reporting_too_little_memory(device: torch.device, purpose: str) -> Iterator[None]:
-    """Turn what torch says when memory runs out into `too_little_memory`."""
-    try:
-        yield
-    except (RuntimeError, MemoryError) as error:
-        if not is_out_of_memory(error):
-            raise
-        raise too_little_memory(device, purpose) from error
 
 
 def too_little_memory(device: torch.device, purpose: str, first_remedy: str = "") -> ModelError:
@@ -106,7 +94,7 @@ def load_chosen_scorer(arguments: argparse.Namespace) -> ClipScorer | None:
 
     device = _device(arguments.device)
     if arguments.clip is not None:
-        with reporting_too_little_memory(device, "this CLIP model"):
+        with out_of_memory_as(lambda: too_little_memory(device, "this CLIP model")):
             return ClipScorer.load(*arguments.clip, device=device)
     return ClipScorer.builtin(device) if arguments.model is None else None
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from typing import TypeVar
 
 import torch
 from torch import Tensor
@@ -13,11 +12,10 @@ from ..diffusion import Conditioning, DiffusionModel
 from ..errors import TrainingError
 from .conditioning import PromptEncoder, rows_of
 from .examples import Examples
+from .memory import within_memory
 from .objective import denoising_losses
 from .precision import Precision, autocast
 from .stopwatch import Stopwatch
-
-T = TypeVar("T")
 
 
 @dataclass(frozen=True)
@@ -58,7 +56,7 @@ class Denoiser:
     def losses(self, examples: Examples, vectors: Mapping[str, Tensor]) -> Tensor:
         """The unweighted loss of each example, (B,), float32 on the CPU, with `vectors` as the new word's."""
         with torch.no_grad():
-            return self._within_memory(lambda: self._losses(examples, vectors))
+            return within_memory(lambda: self._losses(examples, vectors), self._halve)
 
     def _losses(self, examples: Examples, vectors: Mapping[str, Tensor]) -> Tensor:
         losses = torch.empty(len(examples))
@@ -77,7 +75,7 @@ class Denoiser:
         may hold NaN or infinity where the number format overflows; so may the loss.
         """
         with torch.enable_grad():
-            return self._within_memory(lambda: self._gradients(examples, vectors, scale))
+            return within_memory(lambda: self._gradients(examples, vectors, scale), self._halve)
 
     def _gradients(
         self, examples: Examples, vectors: Mapping[str, Tensor], scale: float
@@ -145,28 +143,12 @@ class Denoiser:
             parts = zip(torch.tensor(places).split(self.micro_batch), own_rows.split(self.micro_batch), strict=True)
             yield PromptGroup(tuple(rows), chunks, tuple(parts))
 
-    def _within_memory(self, work: Callable[[], T]) -> T:
-        while True:
-            try:
-                return work()
-            except (RuntimeError, MemoryError) as error:
-                if not is_out_of_memory(error):
-                    raise
-                if self.micro_batch == 1:
-                    raise TrainingError(
-                        "There is too little memory even for one picture at a time; choose a smaller size, "
-                        "precision bf16 or fp16, or end other programs that use the memory."
-                    ) from error
-            # Outside the handler, where the exception no longer keeps the tensors of the failed attempt alive.
-            self.micro_batch = (self.micro_batch + 1) // 2
-            if torch.cuda.is_available():
-                torch.cuda.empty_cache()
-            self._on_halved(self.micro_batch)
-
-
-def is_out_of_memory(error: BaseException) -> bool:
-    """Whether `error` says that memory ran out, on a GPU or on the CPU."""
-    if isinstance(error, (MemoryError, torch.cuda.OutOfMemoryError)):
-        return True
-    message = str(error).lower()
-    return "out of memory" in message or "can't allocate memory" in message or "not enough memory" in message
+    def _halve(self) -> TrainingError | None:
+        if self.micro_batch == 1:
+            return TrainingError(
+                "There is too little memory even for one picture at a time; choose a smaller size, "
+                "precision bf16 or fp16, or end other programs that use the memory."
+            )
+        self.micro_batch = (self.micro_batch + 1) // 2
+        self._on_halved(self.micro_batch)
+        return None

@@ -14,8 +14,8 @@ from ..errors import DatasetError, TrainingError
 from .cropping import render, shape_for, windows
 from .dataset import Picture, PictureSet, Skipped
 from .decoding import decode_picture
-from .denoiser import is_out_of_memory
 from .events import Preparing
+from .memory import within_memory
 from .randomness import step_generator
 from .settings import TrainSettings
 
@@ -215,21 +215,20 @@ class _Encoder:
 
     def encode(self, pixels: Sequence[Tensor]) -> LatentDistribution:
         """Latents of the first of `pixels`, (3, H, W) each: of all, or of as many as the memory allows."""
-        while True:
-            try:
-                stacked = torch.stack(list(pixels[: self.at_once])).to(self._model.device)
-                with torch.no_grad():
-                    encoded = self._model.encode_images(stacked)
-                return LatentDistribution(encoded.mean.float().cpu(), encoded.deviation.float().cpu())
-            except (RuntimeError, MemoryError) as error:
-                if not is_out_of_memory(error):
-                    raise
-                if self.at_once == 1:
-                    raise TrainingError(
-                        "There is too little memory to encode even one picture; choose a smaller size, or end other "
-                        "programs that use the memory."
-                    ) from error
-            # Outside the handler, where the exception no longer keeps the tensors of the failed attempt alive.
+
+        def encode_first() -> LatentDistribution:
+            stacked = torch.stack(list(pixels[: self.at_once])).to(self._model.device)
+            with torch.no_grad():
+                encoded = self._model.encode_images(stacked)
+            return LatentDistribution(encoded.mean.float().cpu(), encoded.deviation.float().cpu())
+
+        def halve() -> TrainingError | None:
+            if self.at_once == 1:
+                return TrainingError(
+                    "There is too little memory to encode even one picture; choose a smaller size, or end other "
+                    "programs that use the memory."
+                )
             self.at_once = min(self.at_once, len(pixels)) // 2 or 1
-            if torch.cuda.is_available():
-                torch.cuda.empty_cache()
+            return None
+
+        return within_memory(encode_first, halve)

@@ -24,12 +24,13 @@ from ..text.encoder import check_clip_skip
 from .checkpoint import RunState, identify, load_fitting, save_checkpoint
 from .conditioning import PromptEncoder
 from .dataset import PictureSet
-from .denoiser import Denoiser, is_out_of_memory
+from .denoiser import Denoiser
 from .events import Event, Finished, FinishReason, PreviewMade, Saved, StepDone, Validated, Warned, to_record
 from .history import History
 from .latents import encode_one_by_one
 from .learner import Learner
 from .lesson import Lesson
+from .memory import is_out_of_memory
 from .naming import check_new_word
 from .outcome import TrainingFacts, figures, make_embedding
 from .precision import LossScale, choose_precision

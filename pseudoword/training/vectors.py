@@ -18,7 +18,7 @@ from ..diffusion import DiffusionModel
 from ..embedding import load_embedding
 from ..errors import ModelError, SettingsError, TrainingError
 from ..text import vocabulary_words
-from .denoiser import is_out_of_memory
+from .memory import out_of_memory_as
 from .randomness import step_generator
 from .settings import TrainSettings
 
@@ -85,15 +85,12 @@ def nearest_vocabulary_words(
     from ..scoring import nearest_words
 
     candidates = [word for _, word in vocabulary_words(model.text_encoders[0].tokenizer)]
-    try:
+    refusal = TrainingError(
+        "There is too little memory for the CLIP model that chooses the words to start from; give words yourself, "
+        "such as start 'toy', or end other programs that use the memory."
+    )
+    with out_of_memory_as(lambda: refusal):
         return [word for word, _ in nearest_words(scorer, images, candidates, count)]
-    except (RuntimeError, MemoryError) as error:
-        if not is_out_of_memory(error):
-            raise
-        raise TrainingError(
-            "There is too little memory for the CLIP model that chooses the words to start from; give words yourself, "
-            "such as start 'toy', or end other programs that use the memory."
-        ) from error
 
 
 def vectors_of_words(model: DiffusionModel, words: str, count: int) -> dict[str, Tensor]:

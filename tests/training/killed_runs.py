@@ -21,18 +21,25 @@ from pseudoword.training.events import Saved
 from tests.tiny_models import TinyModel
 from tests.training.small_runs import one_thread, run_in, settings
 
-MOMENTS = (
-    "in-a-step",
-    "in-a-validation",
-    "in-a-preview",
-    "while-the-first-checkpoint-is-written",
-    "before-history-is-appended",
-    "while-a-checkpoint-is-written",
-    "before-the-best-is-renamed",
-    "before-the-checkpoint-is-renamed",
-    "just-after-the-checkpoint",
-    "before-the-contact-sheet",
-)
+IN_THE_MODEL = {
+    "in-a-step": {"predict_calls": 42},
+    "in-a-validation": {"predict_calls": 78},
+    "in-a-preview": {"generate_calls": 7},
+}
+"""Moments by the call of `DeadlyModel`."""
+
+AT_A_FILE = {
+    "while-the-first-checkpoint-is-written": ("os.rename", "last/", 1),
+    "before-history-is-appended": ("open", "history.jsonl", 2),
+    "while-a-checkpoint-is-written": ("open", "run/.pseudoword-", 3),
+    "before-the-best-is-renamed": ("os.rename", "best/", 3),
+    "before-the-checkpoint-is-renamed": ("os.rename", "checkpoint.safetensors", 3),
+    "before-the-contact-sheet": ("os.rename", "contact-sheet.png", 1),
+}
+"""Moments by the arguments of `die_at_file`."""
+
+JUST_AFTER = "just-after-the-checkpoint"
+MOMENTS = (*IN_THE_MODEL, *AT_A_FILE, JUST_AFTER)
 
 
 def die() -> None:
@@ -82,27 +89,11 @@ def die_at_file(event: str, name: str, count: int) -> None:
 
 def run_until(moment: str, folder: Path) -> None:
     """Train in `folder` until `moment` comes, and die."""
-    model = TinyModel()
-    if moment == "in-a-step":
-        model = DeadlyModel(predict_calls=42)
-    elif moment == "in-a-validation":
-        model = DeadlyModel(predict_calls=78)
-    elif moment == "in-a-preview":
-        model = DeadlyModel(generate_calls=7)
-    elif moment == "while-the-first-checkpoint-is-written":
-        die_at_file("os.rename", "last/", 1)
-    elif moment == "before-history-is-appended":
-        die_at_file("open", "history.jsonl", 2)
-    elif moment == "while-a-checkpoint-is-written":
-        die_at_file("open", "run/.pseudoword-", 3)
-    elif moment == "before-the-best-is-renamed":
-        die_at_file("os.rename", "best/", 3)
-    elif moment == "before-the-checkpoint-is-renamed":
-        die_at_file("os.rename", "checkpoint.safetensors", 3)
-    elif moment == "before-the-contact-sheet":
-        die_at_file("os.rename", "contact-sheet.png", 1)
+    if moment in AT_A_FILE:
+        die_at_file(*AT_A_FILE[moment])
+    model = DeadlyModel(**IN_THE_MODEL.get(moment, {}))
     for event in run_in(folder, model, settings()).events():
-        if moment == "just-after-the-checkpoint" and isinstance(event, Saved) and event.step == 5:
+        if moment == JUST_AFTER and isinstance(event, Saved) and event.step == 5:
             die()
 
 

@@ -30,8 +30,7 @@ def train(
     peak_rate: float,
     weight_decay: float = 0.01,
     averaging: float = 0.999,
-    bf16: bool = False,
-    on_save: Callable[[nn.Module, int], str] | None = None,
+    on_save: Callable[[nn.Module, int], str],
 ) -> None:
     """Train `model` for `minutes` of computing time and leave its averaged weights in `work/{name}.pt`.
 
@@ -58,8 +57,7 @@ def train(
         torch.save(state | {"step": step, "seconds": done_s}, save_file.with_suffix(".tmp"))
         os.replace(save_file.with_suffix(".tmp"), save_file)
         saved_at = time.monotonic()
-        if on_save is not None:
-            print(f"{name} saved at step {step}: {with_averaged(model, averaged, on_save, step)}", flush=True)
+        print(f"{name} saved at step {step}: {with_averaged(model, averaged, on_save, step)}", flush=True)
 
     running: dict[str, float] = {}
     while done_s < minutes * 60:
@@ -68,8 +66,7 @@ def train(
         rate = learning_rate(step, fraction, peak_rate)
         for group in optimiser.param_groups:
             group["lr"] = rate
-        with torch.autocast("cpu", torch.bfloat16, enabled=bf16):
-            loss, figures = loss_at(step, fraction)
+        loss, figures = loss_at(step, fraction)
         optimiser.zero_grad(set_to_none=True)
         loss.backward()
         nn.utils.clip_grad_norm_(learned, 1.0)

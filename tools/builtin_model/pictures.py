@@ -62,19 +62,17 @@ class Picture:
     held_out: bool
 
 
-def compose(
-    raster: np.ndarray, colour: tuple[int, int, int], draw: random.Random, size: int = SIZE, plain: bool = False
-) -> np.ndarray:
+def compose(raster: np.ndarray, colour: tuple[int, int, int], draw: random.Random, size: int = SIZE) -> np.ndarray:
     """One RGB picture (size, size, 3): the icon at a slightly varied place and scale on a ground near `colour`."""
-    jitter = (0, 0, 0) if plain else tuple(draw.randint(-10, 10) for _ in range(3))
+    jitter = tuple(draw.randint(-10, 10) for _ in range(3))
     ground = tuple(max(0, min(255, channel + offset)) for channel, offset in zip(colour, jitter, strict=True))
     picture = Image.new("RGB", (size, size), ground)
-    side = round(size * (0.88 if plain else draw.uniform(0.74, 0.96)))
+    side = round(size * draw.uniform(0.74, 0.96))
     icon = Image.fromarray(np.asarray(raster)).resize((side, side), Image.Resampling.LANCZOS)
-    if not plain and draw.random() < 0.25:
+    if draw.random() < 0.25:
         icon = icon.transpose(Image.Transpose.FLIP_LEFT_RIGHT)
     free = size - side
-    shift = 0 if plain else max(1, free // 4)
+    shift = max(1, free // 4)
     left, top = (free // 2 + draw.randint(-shift, shift) for _ in range(2))
     picture.paste(icon, (left, top), icon)
     return np.asarray(picture)

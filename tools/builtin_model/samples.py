@@ -24,7 +24,7 @@ GROUNDS = ("white", "yellow", "blue", "green", "pink")
 STYLE_OBJECTS = ("grinning-face", "bear", "cat", "mushroom", "robot")
 
 
-def object_set(work: Path, name: str, count: int = PICTURES_PER_SET, size: int = SIZE) -> list[tuple[str, Image.Image]]:
+def object_set(work: Path, name: str, count: int = PICTURES_PER_SET) -> list[tuple[str, Image.Image]]:
     """`count` pictures of the object `name`, one per style, each on another ground: (style, picture)."""
     rasters, drawn = icons.load(work)
     draw = random.Random(name)
@@ -34,18 +34,18 @@ def object_set(work: Path, name: str, count: int = PICTURES_PER_SET, size: int =
         key=lambda index: order.index(drawn[index].style),
     )
     return [
-        (drawn[index].style, Image.fromarray(pictures.compose(rasters[index], pictures.COLOURS[ground], draw, size)))
+        (drawn[index].style, Image.fromarray(pictures.compose(rasters[index], pictures.COLOURS[ground], draw, SIZE)))
         for index, ground in zip(chosen[:count], GROUNDS, strict=False)
     ]
 
 
-def style_set(work: Path, size: int = SIZE) -> list[tuple[str, Image.Image]]:
+def style_set(work: Path) -> list[tuple[str, Image.Image]]:
     """Seen objects in the held-out style: (object, picture)."""
     rasters, drawn = icons.load(work)
     draw = random.Random(icons.HELD_OUT_STYLE)
     place = {icon.name: index for index, icon in enumerate(drawn) if icon.style == icons.HELD_OUT_STYLE}
     return [
-        (name, Image.fromarray(pictures.compose(rasters[place[name]], pictures.COLOURS[ground], draw, size)))
+        (name, Image.fromarray(pictures.compose(rasters[place[name]], pictures.COLOURS[ground], draw, SIZE)))
         for name, ground in zip(STYLE_OBJECTS, GROUNDS, strict=True)
     ]
 
