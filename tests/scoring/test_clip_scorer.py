@@ -4,13 +4,16 @@ from __future__ import annotations
 
 import json
 import shutil
+from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
 import torch
 from PIL import Image
 from safetensors.torch import load_file
+from torch import Tensor
 from torch.nn import functional as F
 
 from pseudoword.errors import ModelError
@@ -68,6 +71,26 @@ def test_features_have_unit_length_and_do_not_depend_on_the_batch(scorer: ClipSc
     torch.testing.assert_close(features[33:34], scorer.image_features(images[33:34]), atol=1e-5, rtol=1e-4)
     texts = [f"number {index}" for index in range(300)]
     torch.testing.assert_close(scorer.text_features(texts)[299:], scorer.text_features(texts[299:]))
+
+
+def test_only_the_positions_that_hold_tokens_are_computed(scorer: ClipScorer, monkeypatch: pytest.MonkeyPatch) -> None:
+    lengths: list[int] = []
+    tower = scorer._model.transformer
+    monkeypatch.setattr(tower, "forward", recording(tower.forward, lengths))
+    alone = scorer.text_features(["moon", "moons of another planet"])
+    together = scorer.text_features(["wordy " * 200, "moon over the sea"])
+    assert len(alone) == len(together) == 2
+    assert lengths[0] < 20 and lengths[1] == 77
+
+
+def recording(forward: Callable[..., Tensor], lengths: list[int]) -> Callable[..., Tensor]:
+    """`forward`, noting how many positions it was given; the batch is the other side, and two here."""
+
+    def noting(x: Tensor, **options: Any) -> Tensor:
+        lengths.append(max(x.shape[:2]))
+        return forward(x, **options)
+
+    return noting
 
 
 def test_pictures_of_any_mode_are_understood(scorer: ClipScorer) -> None:
