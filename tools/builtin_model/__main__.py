@@ -12,11 +12,17 @@ import torch
 
 from pseudoword import builtin
 
-from . import assemble, clip, icons, measure, pictures, samples, unet, vae
+from . import assemble, clip_training, icons, measure, pictures, samples, unet, vae
 
-STEPS = ("pictures", "vae", "clip", "clip-images", "unet", "assemble", "samples", "measure")
-TRAININGS = {"vae": vae.train, "clip": clip.train, "clip-images": clip.train_images, "unet": unet.train}
-DEFAULT_MINUTES = {"vae": 45.0, "clip": 45.0, "clip-images": 30.0, "unet": 120.0}
+STEPS = ("pictures", "vae", "clip", "clip-images", "clip-text", "unet", "assemble", "samples", "measure")
+TRAININGS = {
+    "vae": vae.train,
+    "clip": clip_training.train_together,
+    "clip-images": clip_training.train_images,
+    "clip-text": clip_training.train_text,
+    "unet": unet.train,
+}
+DEFAULT_MINUTES = {"vae": 45.0, "clip": 45.0, "clip-images": 30.0, "clip-text": 30.0, "unet": 120.0}
 
 
 def main() -> None:

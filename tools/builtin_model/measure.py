@@ -35,7 +35,7 @@ def reconstruction(model: StandaloneModel, work: Path) -> float:
 
 def retrieval(scorer: ClipScorer, work: Path) -> float:
     """How often a newly composed picture of one of 200 seen objects finds that object's caption first."""
-    images, texts = clip.retrieval_set(work)
+    images, texts, _ = clip.retrieval_set(work)
     shown = [Image.fromarray(image) for image in images]
     found = (scorer.image_features(shown) @ scorer.text_features(texts).T).argmax(dim=1)
     return float((found == torch.arange(len(texts))).float().mean())
@@ -88,7 +88,7 @@ def measure(work: Path) -> None:
 def trained(work: Path) -> list[list[object]]:
     """How long each part was trained."""
     rows: list[list[object]] = []
-    for name in ("vae", "clip", "clip-images", "unet"):
+    for name in ("vae", "clip", "clip-images", "clip-text", "unet"):
         if (work / f"{name}.pt").exists():
             saved = torch.load(work / f"{name}.pt", weights_only=True, mmap=True)
             rows.append([name, saved["step"], round(saved["seconds"] / 60)])

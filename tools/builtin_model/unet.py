@@ -82,7 +82,7 @@ def prepare_contexts(work: Path) -> Tensor:
     """Text context (N + 1, 77, 128) bfloat16 of a caption for each seen picture, the empty one last; made once."""
     path = work / "contexts.pt"
     if not path.exists():
-        model = clip.load(work, "clip")
+        model = clip.load(work)
         tokenize = clip.tokenizer(work)
         _, shown = pictures.load(work)
         draw = random.Random(3)
