@@ -15,12 +15,12 @@ from ..diffusion import Conditioning, DiffusionModel, Sampling
 from ..embedding import Embedding
 from ..embedding.whole_file import write_whole
 from ..errors import ModelError, SettingsError
+from ..jobs.words import RUNS, TrainedWord, trained_words, words_at, words_said
 from ..text import encode_prompts
 from ..training.memory import within_memory
 from .console import Console
 from .infotext import Recipe, infotext, png_with_text
 from .model_choice import add_model_flags, load_chosen_model, too_little_memory
-from .words import RUNS, TrainedWord, trained_words, words_at, words_said
 
 DESCRIPTION = """\
 Make pictures with a prompt that may use trained words.

@@ -27,6 +27,7 @@ OK, FAILED, WRONG_USAGE, INTERRUPTED = 0, 1, 2, 130
 
 COMMANDS = {
     "demo": "teach the built-in model a new word and look at it; needs nothing, takes minutes",
+    "studio": "the same in the browser: teach words, watch, and make pictures with them",
     "train": "teach a model a new word from a few pictures",
     "generate": "make pictures with a trained word",
     "convert": "write an embedding in another file format",
@@ -37,6 +38,7 @@ DESCRIPTION = "Teach a Stable Diffusion model a new word from a few pictures, an
 EPILOG = """\
 first steps:
   {prog} demo                                    see all of it on the built-in model
+  {prog} studio                                  teach your own words in the browser
   {prog} train my-pictures --name my-cat --model model.safetensors --start cat
   {prog} generate "a photo of my-cat" --model model.safetensors
   {prog} convert runs/my-cat/my-cat.safetensors --to pt

@@ -7,6 +7,7 @@ from pathlib import Path
 
 from ..embedding import load_embedding
 from ..errors import SettingsError, TrainingError
+from ..jobs.words import RUNS, check_is_free
 from ..training.dataset import find_pictures
 from ..training.naming import check_new_word
 from ..training.run_folder import RunFolder
@@ -18,7 +19,6 @@ from .earlier_run import check_goes_on, remove_run
 from .following import follow, usable
 from .model_choice import add_clip_flag, add_model_flags, check_clip_files, load_chosen_model, load_chosen_scorer
 from .setting_flags import add_setting_flags, settings_from
-from .words import RUNS, check_is_free
 
 DESCRIPTION = """\
 Teach a model a new word from a few pictures (3 to 10 are a good start).

@@ -12,7 +12,7 @@ import math
 import time
 from collections.abc import Generator, Iterator, Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 import torch
 from torch import Tensor
@@ -97,6 +97,16 @@ class TrainingRun:
         clock, they blur.
         """
         return self._stopwatch.seconds
+
+    @property
+    def has_begun(self) -> bool:
+        """Whether it is prepared, so that there is a result, and there are records."""
+        return self._is_prepared
+
+    @property
+    def records(self) -> list[dict[str, Any]]:
+        """The history so far, the part before a restart included (see `events.to_record`)."""
+        return self._history.records
 
     def events(self) -> Generator[Event, None, None]:
         """Train, yielding after each picture that is encoded and after each step.

@@ -34,7 +34,8 @@ ARROWS: dict[str, set[str]] = {
     "ui": EVERYTHING,
     "api": EVERYTHING | {"ui"},
     "__main__": {"cli"},
-    "cli": EVERYTHING | {"ui", "api"},
+    "studio": EVERYTHING | {"ui", "api"},
+    "cli": EVERYTHING | {"studio"},
     "webui": EVERYTHING - {"hosts.diffusers"} | {"ui", "api"},
 }
 PACKAGE = [module for module in modules() if module.path.parts[0] == "pseudoword"]
@@ -84,7 +85,7 @@ def test_an_arrow_the_wrong_way_is_found(path: str, line: str) -> None:
 
 
 def test_nothing_below_ui_says_gradio() -> None:
-    above = ("pseudoword.ui", "pseudoword.webui", "tests.ui", "tests.webui")
+    above = ("pseudoword.ui", "pseudoword.studio", "pseudoword.webui", "tests.ui", "tests.webui")
     below = [module for module in modules() if not module.name.startswith(above)]
     assert not [module.path for module in below if "gradio" in module.imported_packages()]
 

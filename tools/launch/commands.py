@@ -19,7 +19,7 @@ WEBUI = Environment(ROOT, ".venv-webui", ROOT / "requirements" / "webui.txt")
 WEBUI_PYTHON = "3.10"
 NO_SUCH_PYTHON = 69  # EX_UNAVAILABLE, which no test runner uses: .ci/run tells it from failed tests
 
-PSEUDOWORD_COMMANDS = ("demo", "train", "generate", "convert")
+PSEUDOWORD_COMMANDS = ("demo", "studio", "train", "generate", "convert")
 OWN_COMMANDS = ("test", "lint", "bench", "help")
 GENERAL_FLAGS = ("--json", "--version", "--help")  # pseudoword's, which may stand before a command
 
@@ -27,6 +27,7 @@ HELP = """\
 usage: python run.py COMMAND [ARGUMENTS]
 
   demo      teach the built-in model a new word and show the result in demo/
+  studio    the same in the browser, for words of yours
   train     teach a model a new word from a few pictures of yours
   generate  make pictures with a trained word
   convert   write an embedding in another file format
@@ -35,7 +36,7 @@ usage: python run.py COMMAND [ARGUMENTS]
   bench     measure speed and quality
   help      show this text
 
-The first four explain all their flags: python run.py train --help.
+The first five explain all their flags: python run.py train --help.
 The first call sets up .venv beside run.py; a finished .venv is used whichever Python calls, until it is deleted.
 """
 

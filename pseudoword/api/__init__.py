@@ -1,0 +1,1 @@
+"""HTTP routes, the same in the studio and in the WebUI."""

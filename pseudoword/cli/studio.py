@@ -1,0 +1,91 @@
+"""`pseudoword studio`: the panels in the browser."""
+
+from __future__ import annotations
+
+import argparse
+import contextlib
+import socket
+import threading
+import webbrowser
+from typing import TYPE_CHECKING
+
+from ..errors import MissingExtra, SettingsError
+from ..jobs.trainings import Host, Trainings
+from ..jobs.turns import Turns
+from ..jobs.words import RUNS
+from .console import Console
+from .model_choice import add_clip_flag, add_model_flags, check_clip_files, load_chosen_model, load_chosen_scorer
+
+if TYPE_CHECKING:
+    from fastapi import FastAPI
+
+DESCRIPTION = """\
+Open a page in the browser where words are taught, watched while they are learned, and used.
+
+Words and runs are those of the command line, in runs/. The page is for this computer alone unless --address says
+otherwise. Ctrl-C ends the studio; a training is saved, and can go on the next time.
+"""
+
+EPILOG = """\
+examples:
+  {prog} studio
+  {prog} studio --model v1-5.safetensors --port 8000
+"""
+
+FIRST_PORT, PORTS_TRIED = 7861, 20
+
+
+def add_flags(parser: argparse.ArgumentParser) -> None:
+    """The flags of this command."""
+    add_model_flags(parser)
+    add_clip_flag(parser)
+    parser.add_argument("--port", type=int, metavar="N", help=f"[default: {FIRST_PORT}, or the next that is free]")
+    parser.add_argument(
+        "--address", default="127.0.0.1", help="address to listen at; 0.0.0.0 lets others in [default: 127.0.0.1]"
+    )
+    parser.add_argument("--no-browser", action="store_true", help="open no browser")
+
+
+def run(arguments: argparse.Namespace, console: Console) -> None:
+    """Serve until Ctrl-C."""
+    check_clip_files(arguments)
+    try:
+        from ..studio import SCRIPT, make_app
+    except ImportError as error:
+        raise MissingExtra(error.name or "gradio", "studio") from error
+    if not SCRIPT.is_file():
+        raise SettingsError("The studio needs files of the repository; clone it, and call: python run.py studio")
+    listening = listen(arguments.address, arguments.port)
+    model, scorer = load_chosen_model(arguments, console), load_chosen_scorer(arguments)
+    host = Host(lambda: model, lambda: scorer, Turns(), RUNS.resolve())
+    trainings = Trainings(host)
+    serve(make_app(host, trainings, model.title), listening, arguments, console)
+    if trainings.latest is not None and not trainings.latest.has_ended:
+        trainings.latest.pause_and_wait()
+        console.note(f"The training of {trainings.latest.settings.name} is saved; the studio can go on with it.")
+    console.result({}, "The studio is closed.")
+
+
+def serve(app: FastAPI, listening: socket.socket, arguments: argparse.Namespace, console: Console) -> None:
+    """Serve `app` on the socket `listening` until Ctrl-C."""
+    from uvicorn import Config, Server
+
+    shown = "127.0.0.1" if arguments.address == "0.0.0.0" else arguments.address
+    address = f"http://{shown}:{listening.getsockname()[1]}"
+    console.note(f"The studio is at {address} (Ctrl-C ends it).")
+    if not arguments.no_browser:
+        threading.Timer(1.0, webbrowser.open, [address]).start()
+    with contextlib.suppress(KeyboardInterrupt):  # raised once more after all connections are closed
+        Server(Config(app, log_level="warning")).run([listening])
+
+
+def listen(address: str, port: int | None) -> socket.socket:
+    """A socket at `port`, or at the first free one. Raises SettingsError where there is none."""
+    tried = range(FIRST_PORT, FIRST_PORT + PORTS_TRIED) if port is None else (port,)
+    for number in tried:
+        try:
+            return socket.create_server((address, number))
+        except (OSError, OverflowError) as error:
+            problem = error
+    reason = getattr(problem, "strerror", None) or problem
+    raise SettingsError(f"The studio cannot listen at {address}, port {tried[-1]} ({reason}); give another --port.")

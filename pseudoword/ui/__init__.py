@@ -1,0 +1,1 @@
+"""Gradio panels, built once and shown by every host."""

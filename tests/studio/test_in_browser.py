@@ -1,0 +1,95 @@
+"""The studio in a real browser: run where Playwright and Chromium are installed, skipped elsewhere."""
+
+from __future__ import annotations
+
+import shutil
+from collections.abc import Iterator
+from typing import Any
+
+import pytest
+
+from tests.studio.conftest import PATIENCE_S, Studio
+
+playwright = pytest.importorskip("playwright.sync_api")
+CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
+pytestmark = pytest.mark.skipif(CHROMIUM is None, reason="there is no Chromium here")
+LIVE = "#pseudoword-training"
+
+
+@pytest.fixture
+def browser() -> Iterator[Any]:
+    with playwright.sync_playwright() as play:
+        browser = play.chromium.launch(executable_path=CHROMIUM, args=["--no-sandbox"])
+        yield browser
+        browser.close()
+
+
+def opened(browser: Any, studio: Studio) -> Any:
+    """The studio in a window of its own; an error of its script fails the test."""
+    page = browser.new_page()
+    page.set_default_timeout(PATIENCE_S * 1000)
+    page.goto(studio.address)
+    page.wait_for_selector(f"{LIVE} .pseudoword-headline")
+    return page
+
+
+def shows(page: Any, text: str) -> None:
+    """Wait until the live part of the page says `text`."""
+    page.wait_for_function(
+        "([place, text]) => document.querySelector(place)?.innerText.includes(text)", arg=[LIVE, text]
+    )
+
+
+def field(page: Any, name: str) -> Any:
+    """A text field by the end of its id."""
+    return page.locator(f"#pseudoword_{name} textarea, #pseudoword_{name} input").first
+
+
+def test_a_word_is_taught_in_one_window_and_watched_in_another(browser: Any, studio: Studio) -> None:
+    ours, theirs = opened(browser, studio), opened(browser, studio)
+    shows(theirs, "No training yet")
+    ours.set_input_files("#pseudoword_pictures input[type=file]", sorted(map(str, studio.pictures.iterdir())))
+    ours.wait_for_selector("#pseudoword_pictures tr:nth-child(4)")
+    field(ours, "name").fill("dog")
+    ours.wait_for_selector("text=knows the word")
+    field(ours, "name").fill("zxqv")
+    ours.wait_for_selector("text=zxqv is free")
+    field(ours, "start_words").fill("the dog")
+    ours.click("#pseudoword_start")
+    shows(theirs, "Learning zxqv")
+    theirs.click("#pseudoword_pause")
+    for page in (ours, theirs):
+        shows(page, "Paused and saved")
+    ours.reload()
+    shows(ours, "Paused and saved")
+    ours.click("#pseudoword_resume")
+    shows(theirs, "Learning zxqv")
+    ours.click("#pseudoword_stop")
+    for page in (ours, theirs):
+        shows(page, "zxqv is kept")
+    assert (studio.folder / "runs" / "zxqv" / "zxqv.safetensors").exists()
+
+    theirs.click("role=tab[name=Generate]")
+    field(theirs, "prompt").fill("a photo of zxqv")
+    theirs.click("#pseudoword_generate")
+    theirs.wait_for_selector("text=Trained words in the prompt: zxqv")
+    theirs.wait_for_selector("#pseudoword_gallery img")
+
+
+def test_cancelling_asks_first(browser: Any, studio: Studio) -> None:
+    page = opened(browser, studio)
+    field(page, "folder").fill(str(studio.pictures))
+    field(page, "name").fill("zxqv")
+    field(page, "start_words").fill("the dog")
+    page.click("#pseudoword_start")
+    shows(page, "Learning zxqv")
+    page.click("#pseudoword_pause")
+    shows(page, "Paused")
+    answers = iter([False, True])
+    page.on("dialog", lambda dialog: dialog.accept() if next(answers) else dialog.dismiss())
+    page.click("#pseudoword_cancel")
+    page.wait_for_timeout(2000)
+    shows(page, "Paused")
+    page.click("#pseudoword_cancel")
+    shows(page, "Cancelled")
+    assert not (studio.folder / "runs" / "zxqv").exists()
