@@ -15,7 +15,8 @@ PAGE = ROOT / "docs" / "figures.md"
 def words_section(figures: dict[str, Any]) -> str:
     """Every word, best gain first; the failures stand at the end."""
     ordered = sorted(figures["words"].items(), key=lambda item: item[1]["best known"] - item[1]["trained"])
-    header = ["Word", "Likeness", "Best known word", "Its likeness", "Editability", "Best step", "Seconds"]
+    losses = ["Loss at the start", "Best loss"]
+    header = ["Word", "Likeness", "Best known word", "Its likeness", "Editability", *losses, "Best step", "Seconds"]
     rows: list[list[object]] = [
         [
             name,
@@ -23,6 +24,8 @@ def words_section(figures: dict[str, Any]) -> str:
             one["known word"],
             one["best known"],
             one["best editability"],
+            one["start validation loss"],
+            one["best validation loss"],
             one["best step"],
             one["seconds"],
         ]

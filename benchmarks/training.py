@@ -23,7 +23,8 @@ from pseudoword.training.settings import TrainSettings
 from pseudoword.training.trainer import TrainingRun
 
 PICTURES = Path(__file__).parent / "pictures"
-JUDGED_PICTURES = 8
+# Words are chosen on one set of pictures and judged on another: the best of ten would else be the luckiest.
+CHOOSING_SEEDS, JUDGED_SEEDS = range(500, 508), range(1000, 1016)
 
 
 def object_folders() -> list[Path]:
@@ -48,11 +49,13 @@ class Bench:
         """The ones that ship."""
         return cls(load_model(), ClipScorer.builtin())
 
-    def pictures_of(self, prompt: str, words: Mapping[str, Mapping[str, Tensor]]) -> list[Image.Image]:
-        """The eight pictures of `prompt` that are judged, always from the same seeds."""
+    def pictures_of(
+        self, prompt: str, words: Mapping[str, Mapping[str, Tensor]], seeds: Sequence[int] = JUDGED_SEEDS
+    ) -> list[Image.Image]:
+        """Pictures of `prompt`, one for each of `seeds`."""
         sampling = Sampling(self.model.native_size, self.model.native_size)
         conditioning, empty = (encode_prompts(self.model, [text], words) for text in (prompt, ""))
-        return self.model.generate(conditioning, empty, sampling, range(1000, 1000 + JUDGED_PICTURES))
+        return self.model.generate(conditioning, empty, sampling, seeds)
 
     def likeness(self, made: Sequence[Image.Image], training: Sequence[Image.Image]) -> float:
         """Mean cosine of the CLIP image features of every made picture with every training picture."""

@@ -107,21 +107,45 @@ class ClipScorer:
             self._known_texts.update(zip(batch, encoded, strict=True))
         return torch.stack([self._known_texts[text] for text in texts])
 
+    @property
+    def vocabulary(self) -> Tensor | None:
+        """Input vectors (V, W) of the text tower's tokens; None for towers of another design than OpenAI's."""
+        return self._model.token_embedding.weight if reads_to_the_end(self._model) else None
+
+    def features_of_vectors(self, template: str, vectors: Tensor) -> Tensor:
+        """Feature (D,) of unit length of `template` with input `vectors` (n, W) after it; gradients reach them.
+
+        Only for towers that have a `vocabulary`.
+        """
+        text = self._tokenize(template)
+        end = max(range(len(text)), key=text.__getitem__)  # the end token is the last of the vocabulary
+        tokens = torch.tensor([*text[:end], *[0] * len(vectors), text[end]], device=self._device)
+        embedded = self._model.token_embedding(tokens).detach()
+        embedded = torch.cat([embedded[:end], vectors.to(embedded), embedded[-1:]])
+        return F.normalize(read_vectors(self._model, embedded[None], tokens[None])[0].float(), dim=-1)
+
+
+def reads_to_the_end(model: CLIP | CustomTextCLIP) -> bool:
+    """Whether a text tower reads from left to right and answers at its last token, as all of OpenAI's design do."""
+    return getattr(model, "attn_mask", None) is not None and getattr(model, "text_pool_type", "argmax") == "argmax"
+
 
 def encode_texts(model: CLIP | CustomTextCLIP, tokens: Tensor) -> Tensor:
     """What `model.encode_text` makes of `tokens` (B, context length), leaving out positions that all rows leave empty.
 
-    Only a tower that reads from left to right and ends with the last token allows that, as all of OpenAI's design do.
-    A short text then costs a seventh.
+    Where the tower `reads_to_the_end`, a short text then costs a seventh.
     """
-    mask = getattr(model, "attn_mask", None)
-    if mask is None or getattr(model, "text_pool_type", "argmax") != "argmax":
+    if not reads_to_the_end(model):
         encoded: Tensor = model.encode_text(tokens)
         return encoded
-    tower: Any = model
     tokens = tokens[:, : int((tokens != 0).sum(dim=1).max())]
-    length, dtype = tokens.shape[1], tower.transformer.get_cast_dtype()
-    x = tower.token_embedding(tokens).to(dtype) + tower.positional_embedding[:length].to(dtype)  # (B, length, W)
+    return read_vectors(model, model.token_embedding(tokens), tokens)
+
+
+def read_vectors(tower: Any, vectors: Tensor, tokens: Tensor) -> Tensor:
+    """Text features (B, D) of input `vectors` (B, length, W), which stand in for those of `tokens` (B, length)."""
+    length, dtype, mask = tokens.shape[1], tower.transformer.get_cast_dtype(), tower.attn_mask
+    x = vectors.to(dtype) + tower.positional_embedding[:length].to(dtype)  # (B, length, W)
     if getattr(tower.transformer, "batch_first", False):
         x = tower.transformer(x, attn_mask=mask[:length, :length])
     else:  # before open_clip 2.27

@@ -40,6 +40,7 @@ class Learner:
             norms=vocabulary_norms(model) if settings.norm == "vocabulary" else None,
             weight_decay=settings.weight_decay,
             clip_grad=settings.clip_grad,
+            hold=settings.hold,
         )
         self.is_whole = True
         self.remember()

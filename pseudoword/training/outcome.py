@@ -21,6 +21,7 @@ RECIPE_SETTINGS = (
     "batch",
     "accumulate",
     "norm",
+    "hold",
     "min_snr",
     "weight_decay",
     "clip_grad",

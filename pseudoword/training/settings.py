@@ -66,7 +66,7 @@ class TrainSettings:
     start: Annotated[
         str,
         Allowed(
-            "Where learning starts: 'auto' lets CLIP choose words from the pictures, 'file:PATH' goes on from an "
+            "Where learning starts: 'auto' lets CLIP find it from the pictures, 'file:PATH' goes on from an "
             "embedding, anything else is words the model knows, such as 'teddy bear'"
         ),
     ] = "auto"
@@ -134,6 +134,16 @@ class TrainSettings:
     weight_decay: Annotated[
         float, Allowed("AdamW's pull of the vectors towards 0; unused with norm 'vocabulary'", "per step", 0, 1)
     ] = 0.01
+    hold: Annotated[
+        float,
+        Allowed(
+            "Pull of the vectors towards where they started, as weight decay pulls towards 0; keeps prompts with the "
+            "word obeyed, and the word near what the model knows",
+            "per step",
+            0,
+            100_000,
+        ),
+    ] = 50.0
     norm: Annotated[
         Literal["vocabulary", "free"],
         Allowed("Length of the learned vectors: kept at the mean length of the vocabulary's, or free to change"),

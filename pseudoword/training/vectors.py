@@ -41,7 +41,8 @@ def start_vectors(
 ) -> Start:
     """The vectors that `settings.start` asks for.
 
-    "auto" takes the `settings.vectors` vocabulary words nearest to `images` in CLIP's eyes, one vector each;
+    "auto" takes the `settings.vectors` vocabulary words nearest to `images` in CLIP's eyes, one vector each, and where
+    CLIP's text tower is the model's own, moves the vectors until texts with them are most like the images;
     "file:PATH" the vectors of an embedding, which sets their number; anything else is read as words. With
     `settings.norm` "vocabulary" each vector is brought to the mean length of the vocabulary's. Raises SettingsError,
     ModelError for an embedding of another model, EmbeddingFileError, and TrainingError where CLIP lacks memory.
@@ -50,7 +51,8 @@ def start_vectors(
     if start is None:
         assert scorer is not None
         words = nearest_vocabulary_words(model, settings.vectors, images, scorer)
-        start = Start(vectors_of_words(model, " ".join(words), settings.vectors), " ".join(words))
+        vectors = vectors_of_words(model, " ".join(words), settings.vectors)
+        start = Start(fitted(model, parted(vectors, settings.seed), images, scorer), " ".join(words))
     vectors = parted(start.vectors, settings.seed)
     if settings.norm == "vocabulary":
         norms = vocabulary_norms(model)
@@ -91,6 +93,20 @@ def nearest_vocabulary_words(
     )
     with out_of_memory_as(lambda: refusal):
         return [word for word, _ in nearest_words(scorer, images, candidates, count)]
+
+
+def fitted(
+    model: DiffusionModel, vectors: Mapping[str, Tensor], images: Sequence[Image.Image], scorer: ClipScorer
+) -> dict[str, Tensor]:
+    """`vectors` by encoder, those of the text tower that `scorer` has, too, made to fit `images`."""
+    from ..scoring import fitting_vectors, has_vocabulary
+
+    return {
+        encoder.name: fitting_vectors(scorer, images, vectors[encoder.name])
+        if has_vocabulary(scorer, encoder.vocabulary)
+        else vectors[encoder.name]
+        for encoder in model.text_encoders
+    }
 
 
 def vectors_of_words(model: DiffusionModel, words: str, count: int) -> dict[str, Tensor]:
@@ -176,6 +192,8 @@ class LearnedWord:
 
     With `norms` (by encoder), learning is of the direction only, as in Directional Textual Inversion (Kim et al.,
     2025): the gradient loses its radial part, and vectors are scaled back after each step. Without, lengths are free.
+    `hold` pulls the vectors towards their start as AdamW's weight decay pulls towards 0, in the place of that paper's
+    prior: what four pictures say is true of many vectors, and prompts are obeyed by those near the model's own words.
     """
 
     def __init__(
@@ -186,13 +204,16 @@ class LearnedWord:
         norms: Mapping[str, float] | None,
         weight_decay: float,
         clip_grad: float | None,
+        hold: float = 0.0,
     ) -> None:
         self._norms = norms
+        self._hold = hold
         self._clip_grad = clip_grad
         self.vectors = {
             encoder: rows.detach().to(device, torch.float32, copy=True).requires_grad_()
             for encoder, rows in start.items()
         }
+        self._start = {encoder: rows.detach().clone() for encoder, rows in self.vectors.items()}
         # Decay acts along the vector alone, so it would do nothing but be undone where lengths are kept.
         decay = 0.0 if norms is not None else weight_decay
         self._optimiser = torch.optim.AdamW(list(self.vectors.values()), weight_decay=decay)
@@ -209,6 +230,8 @@ class LearnedWord:
             group["lr"] = learning_rate
         self._optimiser.step()
         self._optimiser.zero_grad(set_to_none=True)
+        for encoder, rows in self.vectors.items():
+            rows.lerp_(self._start[encoder], min(1.0, learning_rate * self._hold))
         if self._norms is not None:
             for encoder, rows in self.vectors.items():
                 rows.copy_(with_norm(rows, self._norms[encoder]))

@@ -195,4 +195,4 @@ def test_main_takes_the_arguments_of_the_process(
 def test_a_program_that_gives_no_command_gets_json_too(world: World) -> None:
     answer = world.run("--json")
     assert (answer.code, answer.err) == (2, "")
-    assert answer.lines[0]["error"].startswith("no command is given; choose one of demo, train, ")
+    assert answer.lines[0]["error"].startswith("no command is given; choose one of demo, studio, train, ")

@@ -19,8 +19,8 @@ from pseudoword.training.vectors import (
     vocabulary_norms,
     with_norm,
 )
-from tests.tiny_models import WIDTH, TinyModel, tokenizer
-from tests.training.small_runs import settings
+from tests.tiny_models import WIDTH, TinyModel, save_open_clip, tokenizer
+from tests.training.small_runs import pictures, settings
 
 CPU = torch.device("cpu")
 
@@ -52,6 +52,39 @@ def test_words_without_a_token_are_refused() -> None:
 def test_without_a_scorer_auto_says_what_to_do() -> None:
     with pytest.raises(SettingsError, match="give a scorer, or words"):
         start_vectors(TinyModel(), settings(start="auto"), [], None)
+
+
+def test_where_clip_reads_the_models_own_vocabulary_the_start_fits_the_pictures_better_than_its_words(
+    tmp_path: Path,
+) -> None:
+    pytest.importorskip("open_clip")
+    from pseudoword.scoring import ClipScorer, fitting_vectors, has_vocabulary
+
+    folder = save_open_clip(tmp_path / "clip")
+    scorer = ClipScorer.load(folder / "open_clip_config.json", folder / "open_clip_model.safetensors")
+    images = [picture.load() for picture in pictures(tmp_path / "pictures", settings()).pictures]
+    vocabulary = scorer.vocabulary
+    assert vocabulary is not None and has_vocabulary(scorer, vocabulary.half())
+    assert not has_vocabulary(scorer, TinyModel().text_encoders[0].vocabulary)
+    words = vocabulary[[300, 301]].float()
+    found = fitting_vectors(scorer, images, words)
+    goal = scorer.image_features(images).mean(dim=0)
+    fit = [float(scorer.features_of_vectors("a photo of a", rows).detach() @ goal) for rows in (words, found)]
+    assert fit[1] > fit[0] + 0.05
+    assert torch.allclose(found.norm(dim=1), words.norm(dim=1))
+    assert torch.equal(found, fitting_vectors(scorer, images, words))
+
+
+def test_vectors_are_held_near_their_start() -> None:
+    moved = []
+    for hold in (0.0, 30.0, 1e6):
+        word = LearnedWord({"clip_l": torch.ones(1, 4)}, CPU, norms=None, weight_decay=0.0, clip_grad=None, hold=hold)
+        for _ in range(100):
+            word.update({"clip_l": torch.tensor([[1.0, 0.0, 0.0, 0.0]])}, 0.01)
+        moved.append(float((word.copied_vectors()["clip_l"] - 1).norm()))
+    assert moved[0] == pytest.approx(1.0, abs=0.01)
+    assert 0.0 < moved[1] < 0.1
+    assert moved[2] == 0.0
 
 
 def test_equal_vectors_are_parted_a_little_and_always_alike() -> None:
