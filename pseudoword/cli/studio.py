@@ -41,7 +41,10 @@ def add_flags(parser: argparse.ArgumentParser) -> None:
     add_clip_flag(parser)
     parser.add_argument("--port", type=int, metavar="N", help=f"[default: {FIRST_PORT}, or the next that is free]")
     parser.add_argument(
-        "--address", default="127.0.0.1", help="address to listen at; 0.0.0.0 lets others in [default: 127.0.0.1]"
+        "--address",
+        default="127.0.0.1",
+        help="address to listen at; 0.0.0.0 lets others in, to any folder of pictures that you may read "
+        "[default: 127.0.0.1]",
     )
     parser.add_argument("--no-browser", action="store_true", help="open no browser")
 

@@ -293,6 +293,12 @@ def _check_together(settings: TrainSettings) -> None:
             f"learning_rate is {settings.learning_rate!r} and ends at step {last}, but the run has {settings.steps} "
             f"steps; leave the last ':{last}' out, or set steps to {last}."
         )
+    highest = max(span.rate for span in parse_learning_rate(settings.learning_rate))
+    if highest * settings.hold >= 1:
+        raise SettingsError(
+            f"hold is {settings.hold:g} and learning_rate up to {highest:g}, which together keep the vectors at "
+            f"their start; set hold below {1 / highest:g}, or a lower learning_rate."
+        )
     if settings.warmup >= settings.steps:
         raise SettingsError(
             f"warmup is {settings.warmup} steps, but the run has only {settings.steps}; "

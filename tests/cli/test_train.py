@@ -155,9 +155,9 @@ def test_a_finished_run_is_not_done_again_but_goes_on_with_more_steps(world: Wor
 
 def test_a_run_cannot_go_on_with_other_settings(world: World) -> None:
     assert world.train().code == 0
-    answer = world.train("--learning-rate", "0.1")
+    answer = world.train("--learning-rate", "0.01")
     assert answer.code == 1
-    assert "learning_rate was '0.001' and is '0.1'" in answer.err
+    assert "learning_rate was '0.001' and is '0.01'" in answer.err
     assert "With --restart that run is removed" in answer.err
 
 
@@ -167,7 +167,7 @@ def test_a_word_is_learned_anew_where_that_is_asked_for(world: World) -> None:
     (folder / "previews" / "step-000001.png").write_bytes(b"of the earlier run")
     (folder / "notes.txt").write_text("somebody's")
     earlier = load_embedding(folder / f"{WORD}.safetensors").vectors["clip_l"]
-    answer = world.train("--restart", "--learning-rate", "0.1", "--json", steps=2)
+    answer = world.train("--restart", "--learning-rate", "0.01", "--json", steps=2)
     assert [line["step"] for line in answer.lines if line.get("event") == "step"] == [1, 2]
     assert not load_embedding(folder / f"{WORD}.safetensors").vectors["clip_l"].equal(earlier)
     assert (folder / "notes.txt").read_text() == "somebody's"

@@ -31,7 +31,7 @@ SCALE = 0.734567
 def work(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A work folder as the trainings leave it; weights that fp16 can hold, so that all sides compare exactly."""
     folder = tmp_path_factory.mktemp("work")
-    for seed, (name, part) in enumerate((("vae", vae), ("clip", clip), ("unet", unet))):
+    for seed, (name, part) in enumerate((("vae", vae), ("clip-text", clip), ("unet", unet))):
         with tiny_models.seeded(seed):
             weights = {key: value.half().float() for key, value in part.build().state_dict().items()}
         torch.save({"averaged": weights}, folder / f"{name}.pt")
@@ -85,7 +85,7 @@ def test_the_model_that_loads_by_default_is_the_one_that_was_trained(model: Stan
 
 
 def test_the_unet_was_told_by_the_text_tower_what_it_is_told_now(model: StandaloneModel, work: Path) -> None:
-    tower, tokenize = part("clip", clip.build, work), clip.tokenizer(work)
+    tower, tokenize = part("clip-text", clip.build, work), clip.tokenizer(work)
     trained_on = unet.text_context(tower, tokenize(PROMPTS))
     torch.testing.assert_close(encode_prompts(model, PROMPTS, {}).context, trained_on, atol=1e-4, rtol=1e-4)
     assert model.text_encoders[0].layer_count >= 8
@@ -94,7 +94,7 @@ def test_the_unet_was_told_by_the_text_tower_what_it_is_told_now(model: Standalo
 
 
 def test_the_scorer_is_the_clip_that_was_trained(shipped: Path, work: Path) -> None:
-    tower, tokenize, scorer = part("clip", clip.build, work), clip.tokenizer(work), ClipScorer.builtin()
+    tower, tokenize, scorer = part("clip-text", clip.build, work), clip.tokenizer(work), ClipScorer.builtin()
     assert scorer.name == "pseudoword-mini"
     expected = F.normalize(tower.encode_text(tokenize(PROMPTS)), dim=-1)
     torch.testing.assert_close(scorer.text_features(PROMPTS), expected, atol=1e-5, rtol=1e-4)

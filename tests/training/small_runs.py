@@ -29,6 +29,7 @@ SMALL: dict[str, Any] = {
     "batch": 4,
     "steps": 12,
     "learning_rate": "0.05",
+    "hold": 0.0,
     "validate_every": 4,
     "preview_every": 6,
     "save_every": 5,

@@ -68,6 +68,7 @@ def values_of(description: Description) -> st.SearchStrategy[Any]:
 def test_settings_survive_json(data: st.DataObject) -> None:
     values = {d.name: data.draw(values_of(d), label=d.name) for d in describe_settings() if not d.required}
     values["name"] = "word"
+    values["hold"] = min(values["hold"], 999.0)  # which the default learning rate allows
     values["warmup"] = min(values["warmup"], values["steps"] - 1)
     values["early_stop"] = values["early_stop"] and values["validate_every"] > 0
     settings = TrainSettings.from_dict(values)
@@ -126,6 +127,7 @@ def test_the_default_of_a_setting_that_may_be_none_is_called_none() -> None:
     ("together", "wanted"),
     [
         ({"learning_rate": "0.005:100", "steps": 200}, "ends at step 100, but the run has 200 steps"),
+        ({"hold": 50.0, "learning_rate": "1e-3:50, 0.02"}, "set hold below 50, or a lower learning_rate"),
         ({"warmup": 50, "steps": 50}, "warmup is 50 steps, but the run has only 50"),
         ({"validate_every": 0}, "early_stop needs the validation loss"),
     ],
