@@ -11,7 +11,8 @@ from torch.nn import functional as F
 
 from .clip import ClipScorer
 
-TEMPLATES = ("a photo of a", "a photo of the", "a picture of a", "this is a")
+OBJECT_TEXTS = ("a photo of a", "a photo of the", "a picture of a", "this is a")
+STYLE_TEXTS = ("a picture in the style of", "a painting in the style of", "a drawing in the style of")
 STEPS = 150
 RATE = 0.4  # of a vector's mean component, for each step of Adam
 
@@ -25,11 +26,13 @@ def has_vocabulary(scorer: ClipScorer, vocabulary: Tensor) -> bool:
     return bool(difference <= 0.01 * own.abs().max())
 
 
-def fitting_vectors(scorer: ClipScorer, images: Sequence[Image.Image], start: Tensor) -> Tensor:
+def fitting_vectors(
+    scorer: ClipScorer, images: Sequence[Image.Image], start: Tensor, texts: Sequence[str] = OBJECT_TEXTS
+) -> Tensor:
     """Vectors (n, W), from `start` (n, W) on, whose texts are most like `images`; float32 on the CPU, lengths kept.
 
-    The text "a photo of a" with the vectors after it, and some like it, climb to the mean of the images' features. It
-    takes seconds, since only the text tower is at work. The scorer must `has_vocabulary` of whoever uses the vectors.
+    Each of `texts` with the vectors after it climbs to the mean of the images' features. It takes seconds, since only
+    the text tower is at work. The scorer must read the vocabulary of whoever uses the vectors (`has_vocabulary`).
     """
     goal = F.normalize(scorer.image_features(images).mean(dim=0), dim=0)  # (D,)
     lengths = start.norm(dim=1, keepdim=True)
@@ -38,7 +41,7 @@ def fitting_vectors(scorer: ClipScorer, images: Sequence[Image.Image], start: Te
         vectors.requires_grad_()
         optimiser = torch.optim.Adam([vectors], lr=RATE * float(lengths.mean()) / start.shape[1] ** 0.5)
         for _ in range(STEPS):
-            features = [scorer.features_of_vectors(template, vectors).cpu() for template in TEMPLATES]
+            features = [scorer.features_of_vectors(text, vectors).cpu() for text in texts]
             optimiser.zero_grad()
             torch.autograd.backward(-(torch.stack(features) @ goal).mean())
             optimiser.step()

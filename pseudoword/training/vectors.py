@@ -52,7 +52,7 @@ def start_vectors(
         assert scorer is not None
         words = nearest_vocabulary_words(model, settings.vectors, images, scorer)
         vectors = vectors_of_words(model, " ".join(words), settings.vectors)
-        start = Start(fitted(model, parted(vectors, settings.seed), images, scorer), " ".join(words))
+        start = Start(fitted(model, settings, vectors, images, scorer), " ".join(words))
     vectors = parted(start.vectors, settings.seed)
     if settings.norm == "vocabulary":
         norms = vocabulary_norms(model)
@@ -96,17 +96,21 @@ def nearest_vocabulary_words(
 
 
 def fitted(
-    model: DiffusionModel, vectors: Mapping[str, Tensor], images: Sequence[Image.Image], scorer: ClipScorer
+    model: DiffusionModel,
+    settings: TrainSettings,
+    vectors: Mapping[str, Tensor],
+    images: Sequence[Image.Image],
+    scorer: ClipScorer,
 ) -> dict[str, Tensor]:
     """`vectors` by encoder, those of the text tower that `scorer` has, too, made to fit `images`."""
-    from ..scoring import fitting_vectors, has_vocabulary
+    from ..scoring import OBJECT_TEXTS, STYLE_TEXTS, fitting_vectors, has_vocabulary
 
-    return {
-        encoder.name: fitting_vectors(scorer, images, vectors[encoder.name])
-        if has_vocabulary(scorer, encoder.vocabulary)
-        else vectors[encoder.name]
-        for encoder in model.text_encoders
-    }
+    texts = STYLE_TEXTS if settings.templates == "style" else OBJECT_TEXTS
+    result = parted(vectors, settings.seed)  # equal vectors would climb alike
+    for encoder in model.text_encoders:
+        if has_vocabulary(scorer, encoder.vocabulary):
+            result[encoder.name] = fitting_vectors(scorer, images, result[encoder.name], texts)
+    return result
 
 
 def vectors_of_words(model: DiffusionModel, words: str, count: int) -> dict[str, Tensor]:
