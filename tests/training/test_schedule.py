@@ -114,7 +114,14 @@ def test_every_step_of_every_run_has_a_rate_within_what_was_written(
     text, spans = schedule
     steps = min(spans[-1].until or 100, 100)
     settings = TrainSettings.from_dict(
-        {"name": "word", "learning_rate": text, "steps": steps, "warmup": min(warmup, steps - 1), "decay": decay}
+        {
+            "name": "word",
+            "hold": 0.0,
+            "learning_rate": text,
+            "steps": steps,
+            "warmup": min(warmup, steps - 1),
+            "decay": decay,
+        }
     )
     highest = max(span.rate for span in spans)
     assert all(0 < learning_rate_at(settings, step) <= highest for step in range(steps))
@@ -151,5 +158,5 @@ def test_a1111_reads_the_same_rates(
 ) -> None:
     text, spans = schedule
     steps = min(spans[-1].until or 300, 300)
-    settings = TrainSettings("word", learning_rate=text, steps=steps)
+    settings = TrainSettings("word", hold=0.0, learning_rate=text, steps=steps)
     assert rates_in_a1111(text, steps) == [learning_rate_at(settings, step) for step in range(steps)]
