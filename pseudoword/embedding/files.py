@@ -45,7 +45,7 @@ def load_if_embedding(path: Path) -> Embedding | None:
     """Like `load_embedding`, but None for a sound picture without an embedding, such as a preview."""
     path = Path(path)
     try:
-        return _embedding_in(_read_limited(path), path.stem)
+        return _embedding_in(read_limited(path), path.stem)
     except EmbeddingFileError as error:
         raise EmbeddingFileError(f"{path.name} cannot be read as an embedding: {error}.") from error
 
@@ -73,7 +73,8 @@ def save_embedding(
     return path
 
 
-def _read_limited(path: Path) -> bytes:
+def read_limited(path: Path) -> bytes:
+    """All bytes of the file at `path`; raises EmbeddingFileError if it is none, or larger than any embedding."""
     try:
         status = path.stat()
         if not stat.S_ISREG(status.st_mode):  # a pipe would block, a device never end

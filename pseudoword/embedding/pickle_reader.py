@@ -162,11 +162,11 @@ class _Machine:
 
 
 def pairs(items: list[Any]) -> list[tuple[str, Any]]:
-    """Keys and values that follow each other. Keys other than text raise TypeError: an embedding has none, and
-    numbers as keys can be chosen so that a dict of them takes quadratic time."""
-    keys = items[0::2]
+    """Keys and values that follow each other. Whole numbers as keys, which an optimiser's state has, become texts: as
+    numbers they can be chosen so that a dict of them takes quadratic time. Any others raise TypeError."""
+    keys = [str(key) if type(key) is int else key for key in items[0::2]]
     if len(items) % 2 or not all(isinstance(key, str) for key in keys):
-        raise TypeError("keys must be texts")
+        raise TypeError("keys must be texts or whole numbers")
     return list(zip(keys, items[1::2], strict=True))
 
 

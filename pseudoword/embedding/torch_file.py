@@ -246,7 +246,9 @@ def _ordered_dict(items: object) -> dict[str, Any]:
     # Each item is a pair: longer ones, named many times over, would become far more than the file has bytes.
     if not isinstance(items, list) or not all(isinstance(item, (list, tuple)) and len(item) == 2 for item in items):
         raise TypeError("not a list of pairs")
-    return dict(pairs([part for item in items for part in item]))
+    result = dict(pairs([part for item in items for part in item]))
+    items.clear()  # which a hostile file would hand over thousands of times
+    return result
 
 
 def _naturals(values: tuple[object, ...]) -> bool:

@@ -12,7 +12,7 @@ from torch import Tensor
 from ..diffusion import DiffusionModel
 from .checkpoint import Checkpoint, RunIdentity, RunState
 from .settings import TrainSettings
-from .vectors import LearnedWord, Start, vocabulary_norms
+from .vectors import LearnedWord, Start, kept_norms
 
 
 @dataclass(frozen=True)
@@ -37,11 +37,12 @@ class Learner:
         self.word = LearnedWord(
             start.vectors,
             model.device,
-            norms=vocabulary_norms(model) if settings.norm == "vocabulary" else None,
+            norms=kept_norms(model, start.vectors) if settings.norm == "vocabulary" else None,
             weight_decay=settings.weight_decay,
             clip_grad=settings.clip_grad,
             hold=settings.hold,
         )
+        self.word.restore({**self.word.state(), **start.moments})
         self.is_whole = True
         self.remember()
 

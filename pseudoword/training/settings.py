@@ -47,7 +47,8 @@ class Allowed:
         low = -math.inf if self.low is None else self.low
         high = math.inf if self.high is None else self.high
         above = value > low if self.low_excluded else value >= low
-        return math.isfinite(value) and above and value <= high and (self.multiple == 1 or value % self.multiple == 0)
+        is_number = value == value and abs(value) != math.inf  # math.isfinite fails for an int beyond any float
+        return is_number and above and value <= high and (self.multiple == 1 or value % self.multiple == 0)
 
 
 def _plain(number: float) -> str:
@@ -146,7 +147,10 @@ class TrainSettings:
     ] = 50.0
     norm: Annotated[
         Literal["vocabulary", "free"],
-        Allowed("Length of the learned vectors: kept at the mean length of the vocabulary's, or free to change"),
+        Allowed(
+            "Length of the learned vectors: kept at the mean length of the vocabulary's, or as it is in a file to go "
+            "on from; or free to change"
+        ),
     ] = "vocabulary"
     precision: Annotated[
         Literal["auto", "fp32", "bf16", "fp16"],

@@ -5,8 +5,9 @@ Everywhere here a word's vectors are a mapping from text encoder name to a float
 
 from __future__ import annotations
 
+import os
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -16,7 +17,8 @@ from torch import Tensor
 
 from ..diffusion import DiffusionModel
 from ..embedding import load_embedding
-from ..errors import ModelError, SettingsError, TrainingError
+from ..embedding.optimiser_file import OPTIMISER_SUFFIX, load_moments
+from ..errors import EmbeddingFileError, ModelError, SettingsError, TrainingError
 from ..text import vocabulary_words
 from .memory import out_of_memory_as
 from .randomness import step_generator
@@ -30,10 +32,16 @@ DUPLICATE_NOISE = 0.01  # length of the push that parts equal start vectors, rel
 
 @dataclass(frozen=True)
 class Start:
-    """Where a word begins: its `vectors` (n, D) per encoder, and `words` that say where they came from."""
+    """Where a word begins: its `vectors` (n, D) per encoder, and `words` that say where they came from.
+
+    `moments` are what an optimiser has already learned about moving them, named as in `LearnedWord.state()`;
+    `warnings` say, a sentence each, what else there was and could not be used.
+    """
 
     vectors: Mapping[str, Tensor]
     words: str
+    moments: Mapping[str, Tensor] = field(default_factory=dict)
+    warnings: tuple[str, ...] = ()
 
 
 def start_vectors(
@@ -44,8 +52,9 @@ def start_vectors(
     "auto" takes the `settings.vectors` vocabulary words nearest to `images` in CLIP's eyes, one vector each, and where
     CLIP's text tower is the model's own, moves the vectors until texts with them are most like the images;
     "file:PATH" the vectors of an embedding, which sets their number; anything else is read as words. With
-    `settings.norm` "vocabulary" each vector is brought to the mean length of the vocabulary's. Raises SettingsError,
-    ModelError for an embedding of another model, EmbeddingFileError, and TrainingError where CLIP lacks memory.
+    `settings.norm` "vocabulary" each vector is brought to the mean length of the vocabulary's, but those of an
+    embedding stay as long as they are. Raises SettingsError, ModelError for an embedding of another model,
+    EmbeddingFileError, and TrainingError where CLIP lacks memory.
     """
     start = given_start(model, settings, scorer)
     if start is None:
@@ -55,9 +64,12 @@ def start_vectors(
         start = Start(fitted(model, settings, vectors, images, scorer), " ".join(words))
     vectors = parted(start.vectors, settings.seed)
     if settings.norm == "vocabulary":
-        norms = vocabulary_norms(model)
+        # Prompts know a learned word at its length; another one would change what they show before the first step.
+        learned = settings.start_file is not None
+        norms: Mapping[str, Tensor | float]
+        norms = kept_norms(model, start.vectors) if learned else vocabulary_norms(model)
         vectors = {encoder: with_norm(rows, norms[encoder]) for encoder, rows in vectors.items()}
-    return Start(vectors, start.words)
+    return replace(start, vectors=vectors)
 
 
 def given_start(model: DiffusionModel, settings: TrainSettings, scorer: ClipScorer | None) -> Start | None:
@@ -137,7 +149,10 @@ def spread(rows: Tensor, count: int) -> Tensor:
 
 
 def vectors_of_file(model: DiffusionModel, path: Path, count: int) -> Start:
-    """The vectors of an embedding file, checked against the encoders; `count` 1 means as many as the file has."""
+    """The vectors of an embedding file, checked against the encoders; `count` 1 means as many as the file has.
+
+    What A1111's optimiser knew of them comes along where that is kept beside the file.
+    """
     embedding = load_embedding(path)
     if count not in (1, embedding.vector_count):
         raise SettingsError(
@@ -154,7 +169,21 @@ def vectors_of_file(model: DiffusionModel, path: Path, count: int) -> Start:
                 "start from an embedding made for this kind of model."
             )
     vectors = {encoder.name: embedding.vectors[encoder.name].float().clone() for encoder in model.text_encoders}
-    return Start(vectors, path.name)
+    return Start(vectors, path.name, *moments_beside(path, vectors))
+
+
+def moments_beside(path: Path, vectors: Mapping[str, Tensor]) -> tuple[dict[str, Tensor], tuple[str, ...]]:
+    """The moments and warnings of a `Start` from the embedding file at `path`: none of either where it lies alone."""
+    beside = path.with_name(path.name + OPTIMISER_SUFFIX)
+    if not os.path.exists(beside):  # Path.exists fails where the folder may not be searched
+        return {}, ()
+    moments = {}
+    try:
+        for encoder, rows in vectors.items():
+            moments.update({f"{name}.{encoder}": tensor for name, tensor in load_moments(beside, rows).items()})
+    except EmbeddingFileError as error:
+        return {}, (f"The optimiser starts anew, since {error}",)
+    return moments, ()
 
 
 def parted(vectors: Mapping[str, Tensor], seed: int) -> dict[str, Tensor]:
@@ -179,8 +208,15 @@ def vocabulary_norms(model: DiffusionModel) -> dict[str, float]:
     return {encoder.name: encoder.vocabulary.float().norm(dim=1).mean().item() for encoder in model.text_encoders}
 
 
-def with_norm(rows: Tensor, norm: float) -> Tensor:
-    """Each of `rows` (n, D) scaled to length `norm`; directions stay."""
+def kept_norms(model: DiffusionModel, vectors: Mapping[str, Tensor]) -> dict[str, Tensor]:
+    """The length (n, 1), by encoder, that each of `vectors` keeps: its own, the vocabulary's mean if that is 0."""
+    usual = vocabulary_norms(model)  # A1111 starts a word without initial text at zeros
+    lengths = {encoder: rows.norm(dim=1, keepdim=True) for encoder, rows in vectors.items()}
+    return {encoder: torch.where(own > 0, own, usual[encoder]) for encoder, own in lengths.items()}
+
+
+def with_norm(rows: Tensor, norm: Tensor | float) -> Tensor:
+    """Each of `rows` (n, D) scaled to length `norm`, one for all or (n, 1); directions stay."""
     scale: Tensor = norm / rows.norm(dim=1, keepdim=True).clamp(min=1e-12)
     return rows * scale
 
@@ -194,7 +230,7 @@ def tangential(gradient: Tensor, rows: Tensor) -> Tensor:
 class LearnedWord:
     """The vectors being learned, float32 leaves on the model's device, and the AdamW that moves them.
 
-    With `norms` (by encoder), learning is of the direction only, as in Directional Textual Inversion (Kim et al.,
+    With `norms`, (n, 1) by encoder, learning is of the direction only, as in Directional Textual Inversion (Kim et al.,
     2025): the gradient loses its radial part, and vectors are scaled back after each step. Without, lengths are free.
     `hold` pulls the vectors towards their start as AdamW's weight decay pulls towards 0, in the place of that paper's
     prior: what four pictures say is true of many vectors, and prompts are obeyed by those near the model's own words.
@@ -205,12 +241,12 @@ class LearnedWord:
         start: Mapping[str, Tensor],
         device: torch.device,
         *,
-        norms: Mapping[str, float] | None,
+        norms: Mapping[str, Tensor] | None,
         weight_decay: float,
         clip_grad: float | None,
         hold: float = 0.0,
     ) -> None:
-        self._norms = norms
+        self._norms = None if norms is None else {encoder: norm.to(device) for encoder, norm in norms.items()}
         self._hold = hold
         self._clip_grad = clip_grad
         self.vectors = {

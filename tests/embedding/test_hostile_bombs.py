@@ -82,13 +82,19 @@ def wide(count: int) -> bytes:
         b"}(" + b"".join(number(n * (2**61 - 1)) + b"N" for n in range(5000)) + b"u",
         wide(20_000) + b"0ccollections\nOrderedDict\n(" + b"(" + b"h\x00" * 14_000 + b"ltR",
         text("x" * 500_000) + b"q\x00" + b"ctorch\nSize\nq\x01" + b"h\x01h\x00\x85R" * 12_000,
+        b"("
+        + text("a")
+        + b"N\x86q\x00"
+        + b"h\x00" * 14_000
+        + b"lq\x01ccollections\nOrderedDict\nq\x02"
+        + b"h\x02h\x01\x85R" * 7_000,
         wide(20_000) + b"ctorch\nSize\nq\x01" + b"h\x01h\x00\x85R" * 7_000,
         wide(20_000) + b"0(" + b"h\x00Q" * 14_000,
         wide(20_000) + REBUILD + b"q\x01" + b"h\x01(NNh\x00h\x00tR" * 3_000,
         b"(" + b"N" * 20_000 + b"1" * 10,
         REBUILD + text("y" * 2**19) + b"\x85R",
     ],
-    ids=range(23),
+    ids=range(24),
 )
 def test_pickles_that_are_nested_or_multiply_themselves_are_refused(program: bytes, tmp_path: Path) -> None:
     data = b"\x80\x02" + program + b"."

@@ -19,6 +19,7 @@ import torch
 from PIL import Image
 
 from pseudoword.embedding import Embedding, FileFormat, load_embedding, save_embedding
+from pseudoword.embedding.optimiser_file import load_moments
 from tests import tiny_models
 from tests.embedding import words
 
@@ -120,6 +121,15 @@ def test_we_read_what_a1111s_own_training_writes(tmp_path: Path) -> None:
         word = load_embedding(tmp_path / name)
         assert word.name == "word" and torch.equal(word.vectors["clip_l"], vectors)
         assert (word.metadata.steps, word.metadata.trained_on) == (250, "model-v1")
+
+
+@needs("PSEUDOWORD_WEBUI_DIR")
+def test_we_read_what_a1111s_own_training_keeps_of_its_optimiser(tmp_path: Path) -> None:
+    ask("a1111", "PSEUDOWORD_WEBUI_DIR", "write", tmp_path)
+    moments = load_moments(tmp_path / "word.pt.optim", load_embedding(tmp_path / "word.pt").vectors["clip_l"])
+    assert moments["step"].item() == 1
+    assert torch.allclose(moments["exp_avg"], torch.full((3, 768), 0.1))  # after one gradient of ones
+    assert torch.allclose(moments["exp_avg_sq"], torch.full((3, 768), 0.001))
 
 
 @needs("PSEUDOWORD_WEBUI_DIR")

@@ -1,7 +1,7 @@
 """AUTOMATIC1111's own code that reads and writes embeddings, in a process of its own.
 
     python a1111.py load FOLDER WIDTH RESULT     what its EmbeddingDatabase finds in FOLDER, as torch.save of a dict
-    python a1111.py write FOLDER                 FOLDER/word.pt by Embedding.save, and cards by its training's functions
+    python a1111.py write FOLDER                 FOLDER/word.pt with .optim by Embedding.save, cards by its functions
 
 The working folder is that of the WebUI. Real are textual_inversion, image_embedding, safe, errors and hashes; what
 reads the command line, asks for a model or draws a user interface is replaced by hand.
@@ -35,7 +35,7 @@ def import_loader(width: int) -> tuple[Any, Any]:
     )
     stand_in(
         "shared",
-        opts=SimpleNamespace(textual_inversion_print_at_load=False, save_optimizer_state=False),
+        opts=SimpleNamespace(textual_inversion_print_at_load=False, save_optimizer_state=True),
         cmd_opts=SimpleNamespace(disable_safe_unpickle=False, no_hashing=False),
         sd_model=SimpleNamespace(cond_stage_model=cond_stage_model),
     )
@@ -74,10 +74,14 @@ def load(folder: Path, width: int, result: Path) -> None:
 def write(folder: Path) -> None:
     loader, pictures = import_loader(768)
     vectors = 0.05 * torch.randn(3, 768, generator=torch.Generator().manual_seed(5))
-    torch.save(vectors, folder / "vectors")
     # As its trainer does: the vectors are a leaf that learns.
     embedding = loader.Embedding(vectors.clone().requires_grad_(), "word", 250)
     embedding.sd_checkpoint, embedding.sd_checkpoint_name = "0123456789", "model-v1"
+    embedding.vec.grad = torch.ones_like(vectors)
+    optimizer = torch.optim.AdamW([embedding.vec], lr=0.005, weight_decay=0.0)
+    optimizer.step()
+    torch.save(embedding.vec.detach(), folder / "vectors")
+    embedding.optimizer_state_dict = optimizer.state_dict()
     embedding.save(str(folder / "word.pt"))
     # Newer versions of torch write entries that its safe loading refuses; its own way round is used here.
     data = importlib.import_module("modules.safe").unsafe_torch_load(str(folder / "word.pt"))
