@@ -2,6 +2,7 @@
 
 from .chunks import CHUNK_TOKENS, Chunk, chunk_prompt
 from .encoder import ClipTextEncoder
+from .open_clip_encoder import OpenClipTextEncoder
 from .prompts import encode_prompts
 from .tokenizer import BytePairTokenizer, vocabulary_words
 
@@ -10,6 +11,7 @@ __all__ = [
     "BytePairTokenizer",
     "Chunk",
     "ClipTextEncoder",
+    "OpenClipTextEncoder",
     "chunk_prompt",
     "encode_prompts",
     "vocabulary_words",

@@ -19,26 +19,31 @@ if TYPE_CHECKING:
 class ClipTextEncoder:
     """One CLIP text tower of transformers (4.30 to 5.x); implements `pseudoword.diffusion.TextEncoder`.
 
-    Its weights are frozen. `autocast` is the precision of matrix products; the vectors, their sum with the positions
-    and the layer norms stay in the precision of the weights.
+    Whoever gives `model` freezes it. `device` is where it computes, if not where its weights lie now. `autocast` is the
+    precision of matrix products; the vectors, their sum with the positions and the layer norms stay in the precision of
+    the weights.
     """
 
     def __init__(
-        self, model: CLIPTextModel, tokenizer: Tokenizer, name: str = "clip_l", autocast: torch.dtype | None = None
+        self,
+        model: CLIPTextModel,
+        tokenizer: Tokenizer,
+        name: str = "clip_l",
+        autocast: torch.dtype | None = None,
+        device: torch.device | None = None,
     ) -> None:
         self.name = name
         self.tokenizer = tokenizer
         self.layer_count: int = model.config.num_hidden_layers
-        self._model: Any = model  # its own annotations differ between the versions of transformers
-        self._model.eval().requires_grad_(False)
-        self._parts: Any = getattr(model, "text_model", model)  # transformers 4 nests them one level deeper than 5
+        # transformers 4 nests the tower one level deeper than 5; its annotations differ between the versions.
+        self._model: Any = getattr(model, "text_model", model)
+        self._device = device
         self._autocast = autocast
 
     @property
     def vocabulary(self) -> Tensor:
         """Input vectors of all tokens, (V, D). Read only."""
-        vectors: Tensor = self._parts.embeddings.token_embedding.weight
-        return vectors
+        return token_vectors(self._model.embeddings.token_embedding)
 
     def encode(self, token_ids: Tensor, input_vectors: Tensor, clip_skip: int = 1) -> Tensor:
         """Hidden states (B, 77, D) of `input_vectors` (B, 77, D), which stand in for those of `token_ids` (B, 77).
@@ -48,17 +53,23 @@ class ClipTextEncoder:
         there.
         """
         check_clip_skip(self, clip_skip)
-        vocabulary = self.vocabulary
-        token_ids = token_ids.to(vocabulary.device)
-        input_vectors = input_vectors.to(vocabulary)
-        precision = torch.autocast(vocabulary.device.type, self._autocast) if self._autocast else nullcontext()
-        with answering(self._parts.embeddings.token_embedding, input_vectors), precision:
-            output = self._model(input_ids=token_ids, output_hidden_states=clip_skip > 1)
+        device = self._device or self.vocabulary.device
+        input_vectors = input_vectors.to(device, self.vocabulary.dtype)
+        precision = torch.autocast(device.type, self._autocast) if self._autocast else nullcontext()
+        with answering(self._model.embeddings.token_embedding, input_vectors), precision:
+            output = self._model(input_ids=token_ids.to(device), output_hidden_states=clip_skip > 1)
             if clip_skip == 1:
                 states: Tensor = output.last_hidden_state
             else:
-                states = self._parts.final_layer_norm(output.hidden_states[-clip_skip])
+                states = self._model.final_layer_norm(output.hidden_states[-clip_skip])
         return states.float()
+
+
+def token_vectors(embedding: nn.Module) -> Tensor:
+    """The vectors (V, D) of a token embedding, or of the one that the WebUI has wrapped to put new words in."""
+    own: Any = embedding if hasattr(embedding, "weight") else embedding.wrapped
+    vectors: Tensor = own.weight
+    return vectors
 
 
 def check_clip_skip(encoder: TextEncoder, clip_skip: int) -> None:

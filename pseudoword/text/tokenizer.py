@@ -35,7 +35,8 @@ class BytePairTokenizer:
     """CLIP's tokenizer without start, end and padding; implements `pseudoword.diffusion.Tokenizer`.
 
     `vocabulary` maps each token's text (byte letters, `</w>` at a word's end) to its id and holds START and END;
-    `merges` are pairs of tokens, most important first. Padding is the end token, as Stable Diffusion 1.x has it.
+    `merges` are pairs of tokens, most important first. Padding is the end token, as Stable Diffusion 1.x has it; for
+    2.x, set `pad_id` to 0.
     """
 
     def __init__(self, vocabulary: dict[str, int], merges: Sequence[tuple[str, str]]) -> None:

@@ -1,0 +1,73 @@
+"""open_clip's text tower as a `pseudoword.diffusion.TextEncoder`, as Stable Diffusion 2.x uses it."""
+
+from __future__ import annotations
+
+from contextlib import nullcontext
+from typing import TYPE_CHECKING, Any
+
+import torch
+from torch import Tensor
+
+from ..diffusion import Tokenizer
+from .encoder import check_clip_skip, token_vectors
+
+if TYPE_CHECKING:
+    from open_clip import CLIP
+
+
+class OpenClipTextEncoder:
+    """One text tower of open_clip (2.20 to 3.x); implements `pseudoword.diffusion.TextEncoder`.
+
+    `last_layer` is how many residual blocks the diffusion model was made with; None is all but the last, as in Stable
+    Diffusion 2.x. Whoever gives `model` freezes it. `device` is where it computes, if not where its weights lie now.
+    `autocast` is the precision of matrix products; the vectors, their sum with the positions and the layer norms stay
+    in the precision of the weights.
+
+    Only its blocks and its last layer norm are called: hooks on the whole, and on its token embedding, see nothing.
+    """
+
+    def __init__(
+        self,
+        model: CLIP,
+        tokenizer: Tokenizer,
+        name: str = "open_clip_h",
+        last_layer: int | None = None,
+        autocast: torch.dtype | None = None,
+        device: torch.device | None = None,
+    ) -> None:
+        self.name = name
+        self.tokenizer = tokenizer
+        self.layer_count: int = len(model.transformer.resblocks) - 1 if last_layer is None else last_layer
+        self._model: Any = model
+        self._device = device
+        self._autocast = autocast
+
+    @property
+    def vocabulary(self) -> Tensor:
+        """Input vectors of all tokens, (V, D). Read only."""
+        return token_vectors(self._model.token_embedding)
+
+    def encode(self, token_ids: Tensor, input_vectors: Tensor, clip_skip: int = 1) -> Tensor:
+        """Hidden states (B, 77, D) of `input_vectors` (B, 77, D), which stand in for those of `token_ids` (B, 77).
+
+        `clip_skip` 1 is the layer that the diffusion model was made with, 2 the one before, …; the final layer norm is
+        applied to any of them. Gradients flow to `input_vectors` where they are wanted. Raises SettingsError for a
+        layer that is not there.
+        """
+        check_clip_skip(self, clip_skip)
+        device = self._device or self.vocabulary.device
+        input_vectors = input_vectors.to(device, self.vocabulary.dtype)
+        with torch.autocast(device.type, self._autocast) if self._autocast else nullcontext():
+            states = input_vectors + self._model.positional_embedding
+            states = self._through_blocks(states, self.layer_count + 1 - clip_skip)
+            states = self._model.ln_final(states)
+        return states.float()
+
+    def _through_blocks(self, states: Tensor, count: int) -> Tensor:
+        """`states` (B, 77, D) after the first `count` residual blocks."""
+        transformer = self._model.transformer
+        batch_first = getattr(transformer, "batch_first", False)  # older versions want positions first, and do not say
+        states = states if batch_first else states.transpose(0, 1)
+        for block in transformer.resblocks[:count]:
+            states = block(states, attn_mask=self._model.attn_mask)
+        return states if batch_first else states.transpose(0, 1)
