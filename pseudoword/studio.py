@@ -7,6 +7,7 @@ from pathlib import Path
 import gradio as gr
 from fastapi import FastAPI
 
+from .api.program_routes import add_program_routes
 from .api.training_routes import add_training_routes
 from .jobs.trainings import Host, Trainings
 from .ui import generation_panel, training_panel
@@ -26,6 +27,7 @@ def make_app(host: Host, trainings: Trainings, title: str) -> FastAPI:
                 generation_panel.build(host)
     app = FastAPI(title="Pseudoword", docs_url=None, redoc_url=None, openapi_url=None)
     add_training_routes(app, trainings)
+    add_program_routes(app, trainings)
     head = f"<script>{SCRIPT.read_text(encoding='utf-8')}</script>"
     style = STYLE.read_text(encoding="utf-8")
     return gr.mount_gradio_app(app, page, path="/", head=head, css=style, footer_links=[], ssr_mode=False)

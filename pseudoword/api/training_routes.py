@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -17,8 +17,8 @@ from ..training.curve import curve_picture
 PREFIX = "/pseudoword/v1/training"
 
 
-def add_training_routes(app: FastAPI, trainings: Trainings) -> None:
-    """Add the routes to `app`. All of them only read."""
+def add_training_routes(app: FastAPI, trainings: Trainings, dependencies: Sequence[Any] = ()) -> None:
+    """Add the routes to `app`, behind `dependencies` of FastAPI. All of them only read."""
 
     def latest() -> TrainingJob:
         if trainings.latest is None:
@@ -52,7 +52,7 @@ def add_training_routes(app: FastAPI, trainings: Trainings) -> None:
         "/contact-sheet.png": contact_sheet,
     }
     for path, answer in routes.items():
-        app.add_api_route(PREFIX + path, answer, methods=["GET"], response_model=None)
+        app.add_api_route(PREFIX + path, answer, methods=["GET"], response_model=None, dependencies=list(dependencies))
 
 
 def picture(path: Path) -> FileResponse:

@@ -45,7 +45,13 @@ def start_training(studio: Studio) -> None:
     from gradio_client import Client
 
     client = Client(studio.address, verbose=False)
-    fields = {"files": None, "folder": str(studio.pictures), "name": "zxqv", "start": "the dog"}
+    fields = {
+        "files": None,
+        "folder": str(studio.pictures),
+        "name": "zxqv",
+        "start": "the dog",
+        "embedding": "a new one",
+    }
     said = client.predict(*fields.values(), *expert(), api_name="/pseudoword_start")
     assert "Learning zxqv" in said, said
     ends = time.monotonic() + 60
@@ -58,11 +64,9 @@ def start_training(studio: Studio) -> None:
 
 def expert() -> list[Any]:
     """The form as it is, but for a run that goes on for long."""
-    from pseudoword.ui.setting_fields import EXPERT, shown
+    from pseudoword.ui.setting_fields import shown
 
-    changed = {"steps": 100_000, "early_stop": False, "validate_every": 0, "preview_every": 0}
-    values = {description.name: description.default for description in EXPERT} | changed
-    return [shown(description, values[description.name]) for description in EXPERT]
+    return shown({"steps": 100_000, "early_stop": False, "validate_every": 0, "preview_every": 0}, {})
 
 
 def test_a_port_that_is_taken_is_told(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

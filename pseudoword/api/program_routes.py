@@ -1,0 +1,337 @@
+"""Trainings for programs, under `/pseudoword/v1/trainings`: started, listed, watched, paused, resumed and ended.
+
+Whatever is refused is answered with one sentence under "detail". Requests and answers are described in `schemas`.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+import time
+from collections.abc import Callable, Coroutine, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import Any
+from urllib.parse import urlsplit
+
+from fastapi import APIRouter, Depends, FastAPI, HTTPException, Request, Response, params
+from fastapi.exceptions import RequestValidationError
+from fastapi.routing import APIRoute
+
+from ..errors import MissingExtra, PseudowordError, SettingsError, TrainingError
+from ..jobs.training_job import ENDED, State, TrainingJob
+from ..jobs.trainings import Trainings
+from ..training.settings import Description, TrainSettings, describe_settings
+from . import schemas
+from .training_routes import as_json
+from .uploads import store
+
+PREFIX = "/pseudoword/v1"
+LOOK_AGAIN_S = 0.02
+PATIENCE_S = 10.0  # an order counts at the next step; on a large model this may be later, and the answer says so
+
+KINDS = {bool: "boolean", int: "integer", float: "number", str: "string"}
+STATUS: dict[type[PseudowordError], int] = {TrainingError: 409, MissingExtra: 501}  # of others: 422
+PROBLEMS: dict[int, str] = {
+    404: "There is no such training",
+    409: "Not in the present state: another training is under way, or the order makes no sense now",
+    422: "The request, a setting, or the pictures cannot be used",
+}
+
+
+@dataclass(frozen=True)
+class Order:
+    """What may be asked of a training: in which states it makes sense, and which states show that it was followed."""
+
+    sensible: tuple[State, ...]
+    followed: tuple[State, ...]
+    participle: str
+    meaning: str
+
+
+ORDERS = {
+    "pause": Order(
+        ("preparing", "training"),
+        ("paused", *ENDED),
+        "paused",
+        "Save what was learned and leave the model to others until the training is resumed.",
+    ),
+    "resume": Order(
+        ("paused",),
+        ("preparing", "training", *ENDED),
+        "resumed",
+        "Go on after a pause, or with an interrupted run from its checkpoint.",
+    ),
+    "stop": Order(
+        ("preparing", "training", "paused"),
+        ENDED,
+        "stopped",
+        "End now and keep the word as it was at its best step; before the first step there is nothing to keep.",
+    ),
+    "cancel": Order(("preparing", "training", "paused"), ENDED, "cancelled", "End now and remove the run."),
+}
+
+
+class SentenceRoute(APIRoute):
+    """A route that says in one sentence what a request lacks, as everything else is said, instead of in a list."""
+
+    def get_route_handler(self) -> Callable[[Request], Coroutine[Any, Any, Response]]:
+        """The usual handler; raises HTTPException where that finds the request unfit."""
+        handle = super().get_route_handler()
+
+        async def handle_in_sentences(request: Request) -> Response:
+            try:
+                return await handle(request)
+            except RequestValidationError as problem:
+                raise HTTPException(422, what_does_not_fit(problem)) from problem
+
+        return handle_in_sentences
+
+
+def add_program_routes(app: FastAPI, trainings: Trainings, dependencies: Sequence[params.Depends] = ()) -> None:
+    """Add the routes to `app`. Every one of them asks `dependencies`, which raise HTTPException to refuse a caller."""
+    router = APIRouter(
+        prefix=PREFIX,
+        dependencies=[Depends(refuse_other_sites), *dependencies],
+        route_class=SentenceRoute,
+        tags=["Pseudoword trainings"],
+        responses=refused(422),
+    )
+    _add_reading_routes(router, trainings)
+    _add_ordering_routes(router, trainings)
+    app.include_router(router)
+
+
+def refuse_other_sites(request: Request) -> None:
+    """Raise HTTPException for what a page of another site sends from somebody's browser: it asks without his knowing.
+
+    Programs say no Origin. Behind a proxy the page's own address is the one it was asked for.
+    """
+    origin = request.headers.get("origin")
+    own = {request.headers.get("host"), request.headers.get("x-forwarded-host")}
+    if origin is not None and urlsplit(origin).netloc not in own:
+        raise HTTPException(403, f"Pages of {origin} may not ask for this; use the page of this server.")
+
+
+def _add_reading_routes(router: APIRouter, trainings: Trainings) -> None:
+    def list_trainings() -> dict[str, Any]:
+        """The latest training since the start of the server, and the runs that were interrupted."""
+        latest = trainings.latest
+        found = [] if latest is None else [{"name": latest.settings.name, "state": latest.watch().state}]
+        known = {training["name"] for training in found}
+        found += [{"name": name, "state": "interrupted"} for name in trainings.interrupted() if name not in known]
+        return {"trainings": found}
+
+    def watch_training(name: str) -> dict[str, Any]:
+        """How a training stands now."""
+        job = latest_called(trainings, name)
+        if job is not None:
+            return seen(trainings, job)
+        if name in trainings.interrupted():
+            return {"name": name, "state": "interrupted"}
+        raise unknown(name)
+
+    def list_settings() -> list[dict[str, Any]]:
+        """All training settings: what they mean, what they may be, and what holds where they are left out."""
+        return [setting_as_json(description) for description in describe_settings()]
+
+    router.add_api_route(
+        "/trainings",
+        list_trainings,
+        methods=["GET"],
+        response_model=schemas.TrainingList,
+        openapi_extra=answered(200, schemas.LIST_EXAMPLE),
+    )
+    router.add_api_route(
+        "/trainings/{name}",
+        watch_training,
+        methods=["GET"],
+        response_model=schemas.TrainingAnswer | schemas.InterruptedAnswer,
+        responses=refused(404),
+        openapi_extra=answered(200, schemas.TRAINING_EXAMPLE),
+    )
+    router.add_api_route(
+        "/settings",
+        list_settings,
+        methods=["GET"],
+        response_model=list[schemas.SettingAnswer],
+        openapi_extra=answered(200, schemas.SETTINGS_EXAMPLE),
+    )
+
+
+def _add_ordering_routes(router: APIRouter, trainings: Trainings) -> None:
+    def start_training(request: schemas.TrainingRequest) -> dict[str, Any]:
+        """Start to learn a new word. One training at a time can be under way."""
+        with telling(trainings):
+            return seen(trainings, start(trainings, request))
+
+    def giving(order: str) -> Callable[[str], dict[str, Any]]:
+        def give_order(name: str) -> dict[str, Any]:
+            with telling(trainings):
+                return seen(trainings, give(trainings, name, order))
+
+        return give_order
+
+    router.add_api_route(
+        "/trainings",
+        start_training,
+        methods=["POST"],
+        status_code=201,
+        response_model=schemas.TrainingAnswer,
+        responses=refused(409),
+        openapi_extra={
+            "requestBody": {"content": {"application/json": {"examples": schemas.REQUEST_EXAMPLES}}},
+            **answered(201, schemas.TRAINING_EXAMPLE),
+        },
+    )
+    for order in ORDERS:
+        router.add_api_route(
+            f"/trainings/{{name}}/{order}",
+            giving(order),
+            methods=["POST"],
+            name=f"{order}_training",
+            description=ORDERS[order].meaning,
+            response_model=schemas.TrainingAnswer,
+            responses=refused(404, 409),
+            openapi_extra=answered(200, schemas.TRAINING_EXAMPLE),
+        )
+
+
+# ---- what is asked of a training -----------------------------------------------------------------------------------
+
+
+def start(trainings: Trainings, request: schemas.TrainingRequest) -> TrainingJob:
+    """Begin the training that `request` describes. Raises PseudowordError where it cannot begin."""
+    settings = TrainSettings.from_dict(request.settings)
+    folder = (request.folder or "").strip()
+    if request.pictures and folder:
+        raise SettingsError("There are pictures and a folder; give one of the two.")
+    if not request.pictures:
+        if not folder:
+            raise SettingsError("There are no pictures; give 3 to 10 in 'pictures', or a 'folder' of them.")
+        return trainings.start(settings, [Path(folder)], uploaded=False)
+    # A file that something else still reads, such as a virus scanner, is no reason to call a training failed.
+    with TemporaryDirectory(prefix="pseudoword-", ignore_cleanup_errors=True) as temporary:
+        return trainings.start(settings, store(request.pictures, Path(temporary)), uploaded=True)
+
+
+def give(trainings: Trainings, name: str, order: str) -> TrainingJob:
+    """Give `order` to the training called `name`, and wait a while for it to be followed.
+
+    Raises HTTPException where there is none or it is in no state for that, TrainingError where it cannot go on.
+    """
+    job, asked = latest_called(trainings, name), ORDERS[order]
+    is_interrupted = (job is None or job.has_ended) and name in trainings.interrupted()
+    if is_interrupted and order == "resume":
+        return trainings.go_on(name)
+    if job is None:
+        raise senseless(name, "interrupted", order) if is_interrupted else unknown(name)
+    state = job.watch().state
+    # Even where its state does not ask for it: an earlier order may not have been followed yet, and this one is later.
+    # A job ignores what makes no sense.
+    getattr(job, order)()
+    if state not in asked.sensible:
+        raise senseless(name, state, order)
+    ends = time.monotonic() + PATIENCE_S
+    while job.watch().state not in asked.followed and time.monotonic() < ends:
+        time.sleep(LOOK_AGAIN_S)
+    return job
+
+
+def latest_called(trainings: Trainings, name: str) -> TrainingJob | None:
+    """The latest training, if it is called `name`."""
+    latest = trainings.latest
+    return latest if latest is not None and latest.settings.name == name else None
+
+
+# ---- what is answered ----------------------------------------------------------------------------------------------
+
+
+def seen(trainings: Trainings, job: TrainingJob) -> dict[str, Any]:
+    """What a page shows of `job`, without the folders of this server."""
+    answer = as_json(job.watch())
+    answer["message"] = without_folders(trainings, answer["message"])
+    answer["warnings"] = [without_folders(trainings, warning) for warning in answer["warnings"]]
+    return answer
+
+
+def without_folders(trainings: Trainings, text: str) -> str:
+    """`text` with the paths of runs as they are called in their folder, and those at home from `~` on.
+
+    Messages are made for who sits at the computer; over the network it is nobody's business where things lie.
+    """
+    for folder, short in ((trainings.host.runs, ""), (os.path.expanduser("~"), f"~{os.sep}")):
+        path = os.path.join(folder, "")
+        if path != os.sep:  # some servers' home is the root, which everything is below
+            spellings = {re.escape(path), re.escape(repr(path)[1:-1])}  # where quoted, backslashes stand twice
+            text = short.join(re.split(rf"(?<![\w.-])(?:{'|'.join(spellings)})", text))
+    return text
+
+
+@contextmanager
+def telling(trainings: Trainings) -> Iterator[None]:
+    """Turn an error that is meant for the user into an answer with its message."""
+    try:
+        yield
+    except PseudowordError as problem:
+        status = STATUS.get(type(problem), 422)
+        raise HTTPException(status, without_folders(trainings, str(problem))) from problem
+
+
+def unknown(name: str) -> HTTPException:
+    """That there is no training called `name`."""
+    return HTTPException(404, f"There is no training called {name!r}; {PREFIX}/trainings lists those there are.")
+
+
+def senseless(name: str, state: str, order: str) -> HTTPException:
+    """That `order` makes no sense in `state`."""
+    asked = ORDERS[order]
+    *most, last = (*asked.sensible, "interrupted") if order == "resume" else asked.sensible
+    states = f"{', '.join(most)} or {last}"
+    return HTTPException(
+        409, f"The state of {name} is {state!r}; only a training that is {states} can be {asked.participle}."
+    )
+
+
+def what_does_not_fit(problem: RequestValidationError) -> str:
+    """The first of what is wrong with a request, in one sentence."""
+    first = problem.errors()[0]
+    place, reason = ".".join(str(part) for part in first["loc"][1:]), str(first["msg"]).rstrip(".")
+    if "json" in first["type"]:
+        return f"The request is not JSON (from character {place} on); send a JSON object."
+    return (
+        f"The request does not fit at {place or 'its beginning'!r} ({reason}); send application/json with 'settings', "
+        "and 'pictures' or 'folder'."
+    )
+
+
+def setting_as_json(description: Description) -> dict[str, Any]:
+    """`description` as plain JSON values."""
+    allowed = description.allowed
+    return {
+        "name": description.name,
+        "meaning": allowed.meaning,
+        "type": KINDS[description.kind],
+        "nullable": description.optional,
+        "required": description.required,
+        "default": description.default,
+        "choices": list(description.choices),
+        "unit": allowed.unit,
+        "range": allowed.range,
+        "low": allowed.low,
+        "low_excluded": allowed.low_excluded,
+        "high": allowed.high,
+        "multiple": allowed.multiple,
+    }
+
+
+def refused(*statuses: int) -> dict[int | str, dict[str, Any]]:
+    """How refusals are described to readers of the schema."""
+    return {status: {"model": schemas.Problem, "description": PROBLEMS[status]} for status in statuses}
+
+
+def answered(status: int, example: Any) -> dict[str, Any]:
+    """An example of an answer for the schema."""
+    return {"responses": {str(status): {"content": {"application/json": {"example": example}}}}}
