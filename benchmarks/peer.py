@@ -157,7 +157,7 @@ class FixedInputs:
         self._validation_set = Lesson(bench.model, settings, dataset).validation_set
         self._encoder = bench.model.text_encoders[0].name
         prompts = PromptEncoder(bench.model, settings.name, settings.clip_skip)
-        precision = choose_precision(settings.precision, bench.model.device)
+        precision = choose_precision(settings.precision, bench.model)
         self._denoiser = Denoiser(bench.model, prompts, precision, settings.batch, Stopwatch(), lambda _: None)
 
     def loss(self, vector: torch.Tensor) -> float:

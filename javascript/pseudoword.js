@@ -23,6 +23,7 @@
 
   const headline = (now) => {
     if (now.state === "idle") return "No training yet. Add pictures, give the word a name, and press Start.";
+    if (now.state === "preparing" && now.pictures && now.pictures_prepared === now.pictures) return `Preparing ${now.name}: looking for where to start`;
     if (now.state === "preparing") return `Preparing ${now.name}: picture ${now.pictures_prepared} of ${now.pictures || "…"}`;
     if (now.state === "training") return `Learning ${now.name}: step ${now.step} of at most ${now.steps}`;
     return `${now.name}: ${now.message}`;
@@ -114,6 +115,15 @@
     }
   };
 
+  // In the WebUI a word that was learned gets its card under Textual Inversion at once.
+  const CARDS = ["txt2img", "img2img"].map((tab) => `${tab}_textual_inversion_extra_refresh_internal`);
+  let before = "";
+  const showCard = (now) => {
+    const isLearned = UNDER_WAY.includes(before) && ["finished", "stopped"].includes(now.state);
+    before = now.state;
+    if (isLearned) for (const id of CARDS) document.getElementById(id)?.dispatchEvent(new Event("click"));
+  };
+
   let drawn = "";
   const look = async () => {
     const box = document.getElementById("pseudoword-training");
@@ -127,6 +137,7 @@
       const now = JSON.parse(text);
       draw(box, now);
       enable(now);
+      showCard(now);
     } catch (problem) {
       drawn = "";
       box.replaceChildren(make("p", "warning", `The server cannot be reached (${problem.message}); trying again.`));

@@ -6,9 +6,10 @@ implements them for the checkpoint loaded in the WebUI and for a standalone one.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from contextlib import AbstractContextManager
 from dataclasses import dataclass
-from typing import Literal, Protocol
+from typing import Literal, Protocol, TypeAlias
 
 import torch
 from PIL import Image
@@ -16,6 +17,15 @@ from torch import Tensor
 
 Architecture = Literal["sd1", "sd2", "sdxl"]
 Prediction = Literal["epsilon", "v"]
+Precision = Literal["fp32", "bf16", "fp16"]
+
+# Called between two passes through a model, while nothing is kept that hangs on its weights: whoever shares the model
+# may use it meanwhile. What it raises ends the work that called it.
+BetweenPasses: TypeAlias = Callable[[], None]
+
+
+def go_on() -> None:
+    """The `BetweenPasses` of those who share their model with nobody."""
 
 
 @dataclass(frozen=True)
@@ -131,10 +141,22 @@ class DiffusionModel(Protocol):
     architecture: Architecture
     prediction: Prediction
     schedule: NoiseSchedule
-    text_encoders: Sequence[TextEncoder]
     device: torch.device
     native_size: int  # pixels along one side of a training picture: 512, 768, 1024; 64 for the built-in model
     latent_factor: int  # pixels per latent position, 8 for all Stable Diffusion models
+    precision: Precision | None  # number format of its passes where it decides itself; None leaves it to the caller
+
+    @property
+    def text_encoders(self) -> Sequence[TextEncoder]:
+        """One, or for SDXL two."""
+        ...
+
+    def borrowed(self) -> AbstractContextManager[None]:
+        """The model as training wants it, for as long as nobody else uses it; left as it was found.
+
+        Raises TrainingError on entering where it is no longer the model it was, with the way back.
+        """
+        ...
 
     def encode_images(self, pixels: Tensor) -> LatentDistribution:
         """Latents of `pixels` (B, 3, H, W) in [-1, 1], H and W multiples of `latent_factor`."""
@@ -149,7 +171,12 @@ class DiffusionModel(Protocol):
         ...
 
     def generate(
-        self, conditioning: Conditioning, negative: Conditioning, sampling: Sampling, seeds: Sequence[int]
+        self,
+        conditioning: Conditioning,
+        negative: Conditioning,
+        sampling: Sampling,
+        seeds: Sequence[int],
+        between_steps: BetweenPasses = go_on,
     ) -> list[Image.Image]:
         """One RGB picture per row of `conditioning` (one row is used for all seeds) with its own seed from `seeds`."""
         ...

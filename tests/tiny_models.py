@@ -16,7 +16,7 @@ from __future__ import annotations
 import gzip
 import json
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from functools import lru_cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -28,12 +28,15 @@ from torch.nn import functional as F
 
 from pseudoword.diffusion import (
     Architecture,
+    BetweenPasses,
     Conditioning,
     LatentDistribution,
     NoiseSchedule,
+    Precision,
     Prediction,
     Sampling,
     TextEncoder,
+    go_on,
 )
 from pseudoword.text import BytePairTokenizer, ClipTextEncoder
 from pseudoword.text.tokenizer import byte_letters
@@ -122,6 +125,7 @@ class TinyModel:
     architecture: Architecture = "sd1"
     native_size = SIZE
     latent_factor = 8
+    precision: Precision | None = None
 
     def __init__(self, prediction: Prediction = "epsilon") -> None:
         self.prediction: Prediction = prediction
@@ -152,9 +156,18 @@ class TinyModel:
         answer: Tensor = self.unet(latents, timesteps, conditioning.context)
         return answer
 
+    def borrowed(self) -> AbstractContextManager[None]:
+        """Nothing to prepare."""
+        return nullcontext()
+
     @torch.no_grad()
     def generate(
-        self, conditioning: Conditioning, negative: Conditioning, sampling: Sampling, seeds: Sequence[int]
+        self,
+        conditioning: Conditioning,
+        negative: Conditioning,
+        sampling: Sampling,
+        seeds: Sequence[int],
+        between_steps: BetweenPasses = go_on,
     ) -> list[Image.Image]:
         """One picture per seed; a few steps of DDIM without guidance are enough for a model that knows nothing."""
         shape = (1, 4, sampling.height // 8, sampling.width // 8)
@@ -166,6 +179,7 @@ class TinyModel:
             latents = (latents - noise * self.predict(latents, timesteps, Conditioning(context))) / signal.clamp(
                 min=0.3
             )
+            between_steps()
         pixels = ((self.decode_latents(latents) + 1) * 127.5).round().byte().permute(0, 2, 3, 1)
         return [Image.fromarray(picture.numpy()) for picture in pixels]
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 import warnings
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from dataclasses import dataclass, replace
 from importlib import import_module
 from pathlib import Path
@@ -17,12 +17,15 @@ from torch import Tensor, nn
 
 from ..diffusion import (
     Architecture,
+    BetweenPasses,
     Conditioning,
     LatentDistribution,
     NoiseSchedule,
+    Precision,
     Prediction,
     Sampling,
     TextEncoder,
+    go_on,
 )
 from ..errors import MissingExtra, ModelError, SettingsError
 from ..text import BytePairTokenizer, ClipTextEncoder
@@ -52,6 +55,7 @@ class StandaloneModel:
     """
 
     architecture: Architecture = "sd1"
+    precision: Precision | None = None
 
     def __init__(
         self,
@@ -104,9 +108,18 @@ class StandaloneModel:
         answer: Tensor = self._unet(latents, timesteps, context, return_dict=False)[0]
         return answer.float()
 
+    def borrowed(self) -> AbstractContextManager[None]:
+        """Nothing to prepare: its weights are frozen for good, and nobody changes them."""
+        return nullcontext()
+
     @torch.no_grad()
     def generate(
-        self, conditioning: Conditioning, negative: Conditioning, sampling: Sampling, seeds: Sequence[int]
+        self,
+        conditioning: Conditioning,
+        negative: Conditioning,
+        sampling: Sampling,
+        seeds: Sequence[int],
+        between_steps: BetweenPasses = go_on,
     ) -> list[Image.Image]:
         """One RGB picture per row of `conditioning` (one row is used for all seeds), with its own seed of `seeds`.
 
@@ -128,11 +141,13 @@ class StandaloneModel:
             noise = torch.stack(
                 [torch.randn(shape, generator=torch.Generator().manual_seed(seed)) for seed in seeds[some]]
             )
-            latents = self._denoise(noise.to(self.device), told[some], against[some], sampling)
+            latents = self._denoise(noise.to(self.device), told[some], against[some], sampling, between_steps)
             pictures += to_pictures(self.decode_latents(latents))
         return pictures
 
-    def _denoise(self, latents: Tensor, told: Tensor, against: Tensor, sampling: Sampling) -> Tensor:
+    def _denoise(
+        self, latents: Tensor, told: Tensor, against: Tensor, sampling: Sampling, between_steps: BetweenPasses
+    ) -> Tensor:
         """Latents (B, 4, h, w) of the pictures that `latents` of pure noise become; one UNet call a step."""
         guided = sampling.guidance != 1.0
         context = torch.cat(same_length(against, told)) if guided else told  # (2B or B, 77·chunks, D)
@@ -148,6 +163,7 @@ class StandaloneModel:
                 away, toward = answer.chunk(2)
                 answer = away + sampling.guidance * (toward - away)
             latents = solver.step(answer, timestep, latents, return_dict=False)[0]
+            between_steps()
         return latents
 
     def _solver(self) -> Any:

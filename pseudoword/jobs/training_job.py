@@ -6,25 +6,27 @@ import contextlib
 import logging
 import shutil
 import threading
-import time
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any, Literal, TypeAlias
 
+from ..diffusion import BetweenPasses
 from ..embedding import save_embedding
 from ..errors import PseudowordError, TrainingError
 from ..training.events import Event, Finished, Preparing, StepDone, Warned
 from ..training.run_folder import RunFolder
 from ..training.settings import TrainSettings
 from ..training.trainer import TrainingRun
+from .slices import Interrupted, Slices
 
 log = logging.getLogger(__name__)
 
 State: TypeAlias = Literal["preparing", "training", "paused", "finished", "stopped", "cancelled", "failed"]
 Order: TypeAlias = Literal["go on", "pause", "stop", "cancel"]
 ENDED: tuple[State, ...] = ("finished", "stopped", "cancelled", "failed")
-SLICE_S = 1.0  # how long others wait at most, besides the step that is under way
+SLICE_S = 1.0  # how long others wait at most, besides the pass that is under way
 
 
 @dataclass(frozen=True)
@@ -45,22 +47,25 @@ class Watched:
 class TrainingJob:
     """A training that is under way. It begins at once; every method may be called from any thread.
 
-    `make_run` is called in the job's thread. The model is used inside `turns` only, about `slice_s` seconds at a time.
+    `make_run` is called in the job's thread. The model is used inside `turns` only, about `slice_s()` seconds at a
+    time. `publish` is called with the file of the word that was learned, outside of `turns`.
     """
 
     def __init__(
         self,
         settings: TrainSettings,
         files: RunFolder,
-        make_run: Callable[[], TrainingRun],
+        make_run: Callable[[BetweenPasses], TrainingRun],
         turns: AbstractContextManager[None],
-        slice_s: float = SLICE_S,
+        slice_s: Callable[[], float] = lambda: SLICE_S,
+        publish: Callable[[Path], None] = lambda word: None,
     ) -> None:
         self.settings = settings
         self.files = files
         self._make_run = make_run
         self._turns = turns
-        self._slice_s = slice_s
+        self._slices = Slices(turns, self._borrowed, slice_s, lambda: self._order == "go on")
+        self._publish = publish
         self._changed = threading.Condition()  # guards what follows
         self._order: Order = "go on"
         self._state: State = "preparing"
@@ -142,7 +147,7 @@ class TrainingJob:
 
     def _train(self) -> None:
         with self._turns:
-            run = self._make_run()
+            run = self._make_run(self._slices.between_passes)
         with self._changed:
             self._run = run
         finished = False
@@ -173,15 +178,21 @@ class TrainingJob:
 
     def _go_on(self, events: Iterator[Event]) -> bool:
         """Train in slices until the run has finished, which is returned, or another order came."""
-        while self._order == "go on":
-            with self._turns:
-                ends = time.monotonic() + self._slice_s
-                while self._order == "go on" and time.monotonic() < ends:
-                    event = next(events)
-                    self._note(event)
-                    if isinstance(event, Finished):
-                        return True
+        with contextlib.suppress(Interrupted):
+            while self._order == "go on":
+                with self._slices.one():
+                    is_fresh = True  # one event at least, however short a slice is
+                    while self._order == "go on" and (is_fresh or not self._slices.is_over):
+                        event = next(events)
+                        self._note(event)
+                        if isinstance(event, Finished):
+                            return True
+                        is_fresh = False
         return False
+
+    def _borrowed(self) -> AbstractContextManager[None]:
+        assert self._run is not None
+        return self._run.model.borrowed()
 
     def _note(self, event: Event) -> None:
         with self._changed:
@@ -197,10 +208,15 @@ class TrainingJob:
     def _keep(self, run: TrainingRun, finished: bool) -> None:
         path = self.files.path / f"{self.settings.name}.safetensors"
         save_embedding(run.result("best"), path, overwrite=True)
+        said = f"Write {self.settings.name} in a prompt to use it."
+        try:
+            self._publish(path)
+        except PseudowordError as problem:
+            said = str(problem)
         if finished:
-            self._become("finished", f"Learned. Write {self.settings.name} in a prompt to use it.")
+            self._become("finished", f"Learned. {said}")
         else:
-            self._become("stopped", f"Stopped; {self.settings.name} is kept as it was at its best step.")
+            self._become("stopped", f"Stopped, and kept as it was at its best step. {said}")
 
     def _remove(self) -> None:
         """Remove the run's folder, which is the job's own."""

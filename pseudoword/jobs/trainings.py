@@ -5,20 +5,22 @@ from __future__ import annotations
 import json
 import shutil
 import threading
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
-from ..diffusion import DiffusionModel
+from ..diffusion import BetweenPasses, DiffusionModel
 from ..errors import SettingsError, TrainingError
+from ..training.captions import BUILT_IN_TEMPLATES
 from ..training.dataset import PictureSet, find_pictures
 from ..training.naming import check_new_word
 from ..training.run_folder import RunFolder, reporting_failed_writes, write_whole
 from ..training.settings import TrainSettings
 from ..training.trainer import TrainingRun
-from .training_job import TrainingJob
+from .folders import check_readable
+from .training_job import SLICE_S, TrainingJob
 from .words import check_is_free
 
 if TYPE_CHECKING:
@@ -32,14 +34,26 @@ UPLOADED = "pictures"  # in the run's folder: those that were uploaded
 class Host:
     """What trainings need of the program they run in.
 
-    `model` and `scorer` are asked for inside `turns`, the lock of whoever uses the model. Every run gets a folder of
-    its own in `runs`.
+    `model` and `scorer` are asked for inside `turns`, the lock of whoever uses the model, which a training gives back
+    every `slice_s()` seconds. Every run gets a folder of its own in `runs`. `refuse_name` raises SettingsError for
+    names that are taken elsewhere. `publish` brings the file of a word that was learned to where it is used. `words`
+    and `templates` are the files, by name, that the form offers to go on from and to take prompts from. Pictures and
+    other files are read below `folders` only, where these are given. `defaults` are settings that the form has at
+    first, where they are not the usual ones, and `first_preset` is what is chosen in it.
     """
 
     model: Callable[[], DiffusionModel]
     scorer: Callable[[], ClipScorer | None]
     turns: AbstractContextManager[None]
     runs: Path
+    slice_s: Callable[[], float] = lambda: SLICE_S
+    refuse_name: Callable[[str], None] = lambda name: None
+    publish: Callable[[Path], None] = lambda word: None
+    words: Callable[[], Mapping[str, Path]] = dict
+    templates: Callable[[], Mapping[str, Path]] = dict
+    folders: Sequence[Path] | None = None
+    defaults: Callable[[], Mapping[str, Any]] = dict
+    first_preset: Callable[[], str] = lambda: "object"
 
 
 class Trainings:
@@ -51,6 +65,11 @@ class Trainings:
         self._latest: TrainingJob | None = None
 
     @property
+    def host(self) -> Host:
+        """The program it runs in."""
+        return self._host
+
+    @property
     def latest(self) -> TrainingJob | None:
         """The training that is under way, or the one that was last."""
         return self._latest
@@ -59,6 +78,7 @@ class Trainings:
         """Raise SettingsError where no new word can be called `name`."""
         check_new_word(name, self._host.model().text_encoders[0].tokenizer)
         check_is_free(name, RunFolder(self._host.runs / name), self._host.runs)
+        self._host.refuse_name(name)
         if (self._host.runs / name).exists():
             raise SettingsError(
                 f"There is a run called {name!r} already; resume it, remove it, or choose another name."
@@ -72,6 +92,7 @@ class Trainings:
         with self._starting:
             self._check_is_idle()
             self.check_name(settings.name)
+            self._check_files(settings, () if uploaded else pictures)
             find_pictures(pictures, settings)
             files = RunFolder(self._host.runs / settings.name)
             try:
@@ -87,13 +108,27 @@ class Trainings:
                 raise
             return self._begin(settings, files)
 
-    def interrupted(self) -> list[str]:
-        """Names of the runs that have no word yet and are not under way, the newest first."""
+    def earlier(self) -> list[str]:
+        """Names of the runs that are not under way, the newest first."""
         under_way = None if self._latest is None or self._latest.has_ended else self._latest.settings.name
         folders = [path.parent for path in self._host.runs.glob(f"*/{SOURCE}")]
-        unfinished = [folder for folder in folders if not (folder / f"{folder.name}.safetensors").exists()]
-        unfinished.sort(key=lambda folder: folder.stat().st_mtime, reverse=True)
-        return [folder.name for folder in unfinished if folder.name != under_way]
+        folders.sort(key=lambda folder: folder.stat().st_mtime, reverse=True)
+        return [folder.name for folder in folders if folder.name != under_way]
+
+    def interrupted(self) -> list[str]:
+        """Those of `earlier` that have no word yet."""
+        runs = self._host.runs
+        return [name for name in self.earlier() if not (runs / name / f"{name}.safetensors").exists()]
+
+    def remove(self, name: str) -> None:
+        """Remove the earlier run called `name` with all that is in its folder. Raises TrainingError."""
+        with self._starting:
+            if name not in self.earlier():
+                raise TrainingError(f"There is no earlier run called {name!r}; reload the page to see those there are.")
+            try:
+                shutil.rmtree(self._host.runs / name)
+            except OSError as problem:
+                raise TrainingError(f"The run {name!r} could not be removed whole ({problem.strerror}).") from problem
 
     def go_on(self, name: str) -> TrainingJob:
         """Continue the interrupted run called `name` from its checkpoint.
@@ -103,15 +138,24 @@ class Trainings:
         with self._starting:
             self._check_is_idle()
             if name not in self.interrupted():
-                raise TrainingError(
-                    f"There is no interrupted run called {name!r}; reload the page to see those there are."
-                )
+                raise TrainingError(f"There is no interrupted run called {name!r} that could go on.")
             files = RunFolder(self._host.runs / name)
             try:
                 settings = TrainSettings.from_dict(json.loads(files.settings.read_bytes()))
             except (OSError, ValueError, TypeError, SettingsError) as problem:
                 raise TrainingError(f"The settings of the run {name!r} cannot be read: {problem}") from problem
             return self._begin(settings, files)
+
+    def _check_files(self, settings: TrainSettings, pictures: Sequence[Path]) -> None:
+        """Raise SettingsError for a file outside of the host's folders, and for templates that are not there."""
+        templates = None if settings.templates in BUILT_IN_TEMPLATES else Path(settings.templates)
+        if self._host.folders is not None:
+            offered = {*self._host.words().values(), *self._host.templates().values()}
+            for path in (settings.start_file, templates, *pictures):
+                if path is not None and path not in offered:
+                    check_readable(path, self._host.folders)
+        if templates is not None and not templates.is_file():
+            raise SettingsError(f"templates is {settings.templates!r}, which is no file; write object or style.")
 
     def _check_is_idle(self) -> None:
         if self._latest is not None and not self._latest.has_ended:
@@ -120,12 +164,13 @@ class Trainings:
             )
 
     def _begin(self, settings: TrainSettings, files: RunFolder) -> TrainingJob:
-        def make_run() -> TrainingRun:
+        def make_run(between_passes: BetweenPasses) -> TrainingRun:
             model = self._host.model()
             pictures = pictures_of(files, settings).large_enough(settings.size or model.native_size)
-            return TrainingRun(model, settings, pictures, files.path, self._host.scorer())
+            return TrainingRun(model, settings, pictures, files.path, self._host.scorer(), between_passes)
 
-        self._latest = TrainingJob(settings, files, make_run, self._host.turns)
+        host = self._host
+        self._latest = TrainingJob(settings, files, make_run, host.turns, host.slice_s, host.publish)
         return self._latest
 
 

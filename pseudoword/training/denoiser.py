@@ -8,13 +8,13 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from ..diffusion import Conditioning, DiffusionModel
+from ..diffusion import BetweenPasses, Conditioning, DiffusionModel, Precision, go_on
 from ..errors import TrainingError
 from .conditioning import PromptEncoder, rows_of
 from .examples import Examples
 from .memory import within_memory
 from .objective import denoising_losses
-from .precision import Precision, autocast
+from .precision import autocast
 from .stopwatch import Stopwatch
 
 
@@ -34,7 +34,8 @@ class Denoiser:
     """Runs the frozen model on `Examples`; at most `micro_batch` of them go through the UNet at once.
 
     Nor are more prompts than that in the text encoder at once. Where memory is too small, `micro_batch` is halved and
-    `on_halved` is told; results stay the same but for rounding.
+    `on_halved` is told; results stay the same but for rounding. `between_passes` is called where others may come in:
+    never between a forward pass and its backward pass.
     """
 
     def __init__(
@@ -45,12 +46,14 @@ class Denoiser:
         micro_batch: int,
         stopwatch: Stopwatch,
         on_halved: Callable[[int], None],
+        between_passes: BetweenPasses = go_on,
     ) -> None:
         self._model = model
         self._prompts = prompts
         self._precision = precision
         self._stopwatch = stopwatch
         self._on_halved = on_halved
+        self._between_passes = between_passes
         self.micro_batch = micro_batch
 
     def losses(self, examples: Examples, vectors: Mapping[str, Tensor]) -> Tensor:
@@ -64,6 +67,7 @@ class Denoiser:
             conditioning = self._encoded(group, vectors)
             for part, rows in group.parts:
                 losses[part] = self._part_losses(examples, part, rows_of(conditioning, rows)).cpu()
+                self._between_passes()
         return losses
 
     def gradients(
@@ -92,6 +96,7 @@ class Denoiser:
             total += loss
             for encoder, gradient in more.items():
                 gradients[encoder] += gradient / scale
+            self._between_passes()
         return total, gradients
 
     def _group_gradients(
@@ -121,12 +126,12 @@ class Denoiser:
         return total.item(), dict(zip(vectors, gradients, strict=True))
 
     def _encoded(self, group: PromptGroup, vectors: Mapping[str, Tensor]) -> Conditioning:
-        with self._stopwatch.phase("text encoder"), autocast(self._precision, self._model.device):
+        with self._stopwatch.phase("text encoder"), autocast(self._precision, self._model):
             return self._prompts.encode(group.prompts, vectors, group.chunks)
 
     def _part_losses(self, examples: Examples, part: Tensor, conditioning: Conditioning) -> Tensor:
         with self._stopwatch.phase("unet"):
-            with autocast(self._precision, self._model.device):
+            with autocast(self._precision, self._model):
                 predicted = self._model.predict(examples.noisy[part], examples.timesteps[part], conditioning)
             mask = None if examples.mask is None else examples.mask[part]
             return denoising_losses(predicted, examples.target[part], mask)

@@ -5,22 +5,28 @@ from __future__ import annotations
 import contextlib
 import warnings
 from dataclasses import dataclass
-from typing import Literal
 
 import torch
 
+from ..diffusion import DiffusionModel, Precision
 from ..errors import SettingsError
 
-Precision = Literal["fp32", "bf16", "fp16"]
 _PRECISIONS: dict[str, Precision] = {"fp32": "fp32", "bf16": "bf16", "fp16": "fp16"}
 _DTYPES = {"fp32": torch.float32, "bf16": torch.bfloat16, "fp16": torch.float16}
 
 
-def choose_precision(wanted: str, device: torch.device) -> Precision:
-    """What "auto" means on `device`: bf16 on GPUs made for it, fp16 on older ones, fp32 elsewhere; else `wanted`.
+def choose_precision(wanted: str, model: DiffusionModel) -> Precision:
+    """What "auto" means for `model`: bf16 on GPUs made for it, fp16 on older ones, fp32 elsewhere; else `wanted`.
 
-    Raises SettingsError for a format that this torch cannot compute in on `device`.
+    A model that decides itself is asked. Raises SettingsError for a format that it does not compute in, or this torch.
     """
+    device = model.device
+    if model.precision is not None:
+        if wanted not in ("auto", model.precision):
+            raise SettingsError(
+                f"precision is {wanted}, but {model.title} was loaded to compute in {model.precision}; choose auto."
+            )
+        return model.precision
     if wanted == "auto":
         if device.type != "cuda":
             return "fp32"
@@ -45,11 +51,11 @@ def _computes_in(dtype: torch.dtype, device: torch.device) -> bool:
         return False
 
 
-def autocast(precision: Precision, device: torch.device) -> contextlib.AbstractContextManager[None]:
-    """The torch context in which models are called under `precision`."""
-    if precision == "fp32":
+def autocast(precision: Precision, model: DiffusionModel) -> contextlib.AbstractContextManager[None]:
+    """The torch context in which `model` is called under `precision`; none where it sees to that itself."""
+    if precision == "fp32" or model.precision is not None:
         return contextlib.nullcontext()
-    return torch.autocast(device.type, dtype=_DTYPES[precision])
+    return torch.autocast(model.device.type, dtype=_DTYPES[precision])
 
 
 @dataclass

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING
 from PIL import Image
 from torch import Tensor
 
-from ..diffusion import DiffusionModel, Sampling
+from ..diffusion import BetweenPasses, DiffusionModel, Sampling, go_on
 from .conditioning import PromptEncoder
 from .settings import TrainSettings
 
@@ -58,6 +58,7 @@ class Judge:
         settings: TrainSettings,
         training_pictures: Sequence[Image.Image],
         scorer: ClipScorer | None,
+        between_passes: BetweenPasses = go_on,
     ) -> None:
         self._model = model
         self._prompts = prompts
@@ -67,6 +68,7 @@ class Judge:
         side = settings.size or model.native_size
         self._sampling = Sampling(width=side, height=side)
         self._scorer = scorer
+        self._between_passes = between_passes
         self._training_features = None if scorer is None else scorer.image_features(training_pictures)
         self._edit_features = None if scorer is None else scorer.text_features([text for _, text in edits])
 
@@ -86,4 +88,5 @@ class Judge:
             conditioning = self._prompts.encode([prompt], vectors)
         else:
             conditioning = self._prompts.encode_fixed(prompt)
-        return self._model.generate(conditioning, self._prompts.encode_fixed(""), self._sampling, list(seeds))
+        negative = self._prompts.encode_fixed("")
+        return self._model.generate(conditioning, negative, self._sampling, list(seeds), self._between_passes)

@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Any, Literal
 import torch
 from torch import Tensor
 
-from ..diffusion import DiffusionModel
+from ..diffusion import BetweenPasses, DiffusionModel, go_on
 from ..embedding import Embedding, save_embedding
 from ..errors import MissingExtra, PseudowordError, TrainingError
 from ..text.encoder import check_clip_skip
@@ -66,12 +66,14 @@ class TrainingRun:
         pictures: PictureSet,
         folder: Path,
         scorer: ClipScorer | None = None,
+        between_passes: BetweenPasses = go_on,
     ) -> None:
         check_new_word(settings.name, model.text_encoders[0].tokenizer)
         self._model = model
         self._settings = settings
         self._pictures = pictures
         self._scorer = scorer
+        self._between_passes = between_passes
         self._files = RunFolder(folder)
         for encoder in model.text_encoders:
             check_clip_skip(encoder, settings.clip_skip)
@@ -79,7 +81,7 @@ class TrainingRun:
             given_start(model, settings, scorer)
         self._history = History(self._files.history)
         self._stopwatch = Stopwatch()
-        self._precision = choose_precision(settings.precision, model.device)
+        self._precision = choose_precision(settings.precision, model)
         self._prompts = PromptEncoder(model, settings.name, settings.clip_skip)
         self._judge: Judge | None = None
         self._learner: Learner  # from `_prepare` on
@@ -97,6 +99,11 @@ class TrainingRun:
         clock, they blur.
         """
         return self._stopwatch.seconds
+
+    @property
+    def model(self) -> DiffusionModel:
+        """What it trains on."""
+        return self._model
 
     @property
     def has_begun(self) -> bool:
@@ -178,6 +185,7 @@ class TrainingRun:
         self._training_images = [picture.load_small() for picture in dataset.pictures.pictures]
         if checkpoint is None:
             start = start_vectors(self._model, settings, self._training_images, self._scorer)
+            self._warnings.extend(start.warnings)
             state = RunState(settings.batch, loss_scale=LossScale.for_precision(self._precision))
             self._learner = Learner(self._model, settings, start, state)
             for skipped in dataset.pictures.skipped[len(self._pictures.skipped) :]:
@@ -188,7 +196,13 @@ class TrainingRun:
         self._saved_step = -1 if checkpoint is None else state.step
         self._history.restore(state.records)
         self._denoiser = Denoiser(
-            self._model, self._prompts, self._precision, state.micro_batch, self._stopwatch, self._note_halved
+            self._model,
+            self._prompts,
+            self._precision,
+            state.micro_batch,
+            self._stopwatch,
+            self._note_halved,
+            self._between_passes,
         )
         write_whole(self._files.settings, (json.dumps(settings.to_dict(), indent=2) + "\n").encode())
 
@@ -298,7 +312,14 @@ class TrainingRun:
         with self._stopwatch.phase("preview"):
             try:
                 if self._judge is None:
-                    self._judge = Judge(self._model, self._prompts, self._settings, self._training_images, self._scorer)
+                    self._judge = Judge(
+                        self._model,
+                        self._prompts,
+                        self._settings,
+                        self._training_images,
+                        self._scorer,
+                        self._between_passes,
+                    )
                 preview = self._judge.preview(vectors)
             except (RuntimeError, MemoryError) as error:
                 if not is_out_of_memory(error):

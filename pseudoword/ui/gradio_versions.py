@@ -22,16 +22,24 @@ def uploaded_paths(value: Any) -> list[Path]:
     return [Path(getattr(file, "name", file)) for file in value or ()]
 
 
-def gallery(label: str, elem_id: str, columns: int) -> Any:
+def gallery(label: str, elem_id: str, columns: int, visible: bool = True) -> Any:
     """A gallery of pictures that are looked at whole."""
-    return gr.Gallery(label=label, elem_id=elem_id, columns=columns, object_fit="contain", height="auto")
+    return gr.Gallery(
+        label=label,
+        elem_id=elem_id,
+        columns=columns,
+        object_fit="contain",
+        height="auto",
+        visible=visible,
+        show_label=visible,  # one that appears later says by its pictures what it is
+    )
 
 
-def on_click(button: Any, handler: Callable[[], Any], output: Any, asks: str | None) -> None:
-    """Call `handler` when `button` is pressed, if `asks` is answered with yes first."""
+def on_click(button: Any, handler: Callable[..., Any], output: Any, asks: str | None, inputs: Any = None) -> None:
+    """Call `handler` with `inputs` when `button` is pressed, if `asks` is answered with yes first."""
     if asks is None:
-        button.click(handler, None, output, queue=False)
+        button.click(handler, inputs, output, queue=False)
         return
     # An error in the browser's part keeps the server's from being called, in both versions.
-    script = f"() => {{ if (!window.confirm({json.dumps(asks)})) throw new Error('kept'); return []; }}"
-    button.click(handler, None, output, queue=False, **{"_js" if IS_OLD else "js": script})
+    script = f"(...given) => {{ if (!window.confirm({json.dumps(asks)})) throw new Error('kept'); return given; }}"
+    button.click(handler, inputs, output, queue=False, **{"_js" if IS_OLD else "js": script})

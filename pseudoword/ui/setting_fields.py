@@ -2,23 +2,30 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Mapping, Sequence
+from pathlib import Path
 from typing import Any
 
 import gradio as gr
 
+from ..training.captions import BUILT_IN_TEMPLATES
 from ..training.settings import Description, TrainSettings, describe_settings
 
 SHOWN_ABOVE = ("name", "start")  # which have fields of their own in the panel
+FIELDS_PER_ROW = 2
 EXPERT = tuple(description for description in describe_settings() if description.name not in SHOWN_ABOVE)
 
 
-def make_fields() -> list[Any]:
-    """The fields of `EXPERT`, in its order."""
-    return [_field(description) for description in EXPERT]
+def make_fields(values: Sequence[Any], templates: Iterable[str] = ()) -> list[Any]:
+    """The fields of `EXPERT` with `values`, both in its order; `templates` are files offered by name."""
+    given, fields = list(zip(EXPERT, values, strict=True)), []
+    for start in range(0, len(given), FIELDS_PER_ROW):
+        with gr.Row(elem_classes="pseudoword-fields"):
+            fields += [_field(description, value, templates) for description, value in given[start:][:FIELDS_PER_ROW]]
+    return fields
 
 
-def _field(description: Description) -> Any:
+def _field(description: Description, value: Any, templates: Iterable[str]) -> Any:
     allowed = description.allowed
     facts = ", ".join(part for part in (allowed.unit, allowed.range) if part)
     common: dict[str, Any] = {
@@ -27,27 +34,41 @@ def _field(description: Description) -> Any:
         "elem_id": f"pseudoword_{description.name}",
     }
     if description.kind is bool:
-        return gr.Checkbox(value=description.default, **common)
+        return gr.Checkbox(value=value, **common)
+    if description.name == "templates":
+        return gr.Dropdown([*BUILT_IN_TEMPLATES, *templates], value=value, allow_custom_value=True, **common)
     if description.choices:
-        return gr.Dropdown(list(description.choices), value=description.default, **common)
+        return gr.Dropdown(list(description.choices), value=value, **common)
     if description.kind in (int, float) and not description.optional:
         precision = 0 if description.kind is int else None
-        return gr.Number(value=description.default, precision=precision, **common)
-    return gr.Textbox(value=shown(description, description.default), max_lines=1, **common)
+        return gr.Number(value=value, precision=precision, **common)
+    return gr.Textbox(value=value, max_lines=1, **common)
 
 
-def shown(description: Description, value: Any) -> Any:
-    """`value` as its field shows it: an optional number is a text, which may be empty for none."""
+def shown(settings: Mapping[str, Any], templates: Mapping[str, Path]) -> list[Any]:
+    """What the fields of `EXPERT` show of `settings`, the defaults where these say nothing."""
+    names = {str(path): name for name, path in templates.items()}
+    given = [(description, settings.get(description.name, description.default)) for description in EXPERT]
+    return [names.get(value, value) if isinstance(value, str) else _shown(kind, value) for kind, value in given]
+
+
+def _shown(description: Description, value: Any) -> Any:
+    """An optional number is a text, which may be empty for none."""
     if value is None:
         return ""
     return str(value) if description.optional else value
 
 
-def settings_of(name: str, start: str, values: Sequence[Any]) -> TrainSettings:
-    """The settings that the form's fields hold, those of `EXPERT` in its order. Raises SettingsError."""
+def settings_of(name: str, start: str, values: Sequence[Any], templates: Mapping[str, Path]) -> TrainSettings:
+    """The settings that the form's fields hold, those of `EXPERT` in its order. Raises SettingsError.
+
+    `templates` are the files that the form offers by name.
+    """
     given: dict[str, Any] = {"name": name.strip(), "start": start.strip() or "auto"}
     for description, value in zip(EXPERT, values, strict=True):
         given[description.name] = _value(description, value)
+    if given["templates"] in templates:
+        given["templates"] = str(templates[given["templates"]])
     return TrainSettings.from_dict(given)
 
 

@@ -5,24 +5,37 @@ import torch
 
 from pseudoword.errors import SettingsError
 from pseudoword.training.precision import LossScale, autocast, choose_precision
-
-CPU = torch.device("cpu")
-
-
-def test_the_cpu_computes_in_float32_unless_asked_otherwise() -> None:
-    assert choose_precision("auto", CPU) == "fp32"
-    assert choose_precision("bf16", CPU) == "bf16"
+from tests.tiny_models import TinyModel
 
 
-def test_a_precision_is_what_the_products_are_in_or_an_error() -> None:
+@pytest.fixture
+def model() -> TinyModel:
+    return TinyModel()
+
+
+def test_the_cpu_computes_in_float32_unless_asked_otherwise(model: TinyModel) -> None:
+    assert choose_precision("auto", model) == "fp32"
+    assert choose_precision("bf16", model) == "bf16"
+
+
+def test_a_model_that_decides_itself_is_asked_and_left_alone(model: TinyModel) -> None:
+    model.precision = "bf16"
+    assert choose_precision("auto", model) == choose_precision("bf16", model) == "bf16"
+    with pytest.raises(SettingsError, match=r"fp32, but tiny was loaded to compute in bf16; choose auto"):
+        choose_precision("fp32", model)
+    with autocast("bf16", model):
+        assert (torch.ones(2, 2) @ torch.ones(2, 2)).dtype == torch.float32
+
+
+def test_a_precision_is_what_the_products_are_in_or_an_error(model: TinyModel) -> None:
     ones = torch.ones(2, 2)
     for wanted, dtype in (("fp32", torch.float32), ("bf16", torch.bfloat16), ("fp16", torch.float16)):
         try:
-            precision = choose_precision(wanted, CPU)
+            precision = choose_precision(wanted, model)
         except SettingsError as error:
             assert wanted == "fp16" and "choose auto" in str(error)
             continue
-        with autocast(precision, CPU):
+        with autocast(precision, model):
             assert (ones @ ones).dtype == dtype
 
 

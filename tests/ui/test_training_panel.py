@@ -3,27 +3,62 @@
 from __future__ import annotations
 
 import asyncio
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import gradio as gr
 import pytest
 
-from pseudoword.jobs.trainings import Trainings
+from pseudoword.jobs.saved_settings import FILE
+from pseudoword.jobs.trainings import Host, Trainings
 from pseudoword.ui import training_panel
-from pseudoword.ui.training_panel import continued, give, name_says, preset_values, started
+from pseudoword.ui.presets import PRESETS
+from pseudoword.ui.setting_fields import EXPERT, shown
+from pseudoword.ui.training_handlers import (
+    NEW_WORD,
+    continued,
+    first_values,
+    give,
+    name_says,
+    preset_values,
+    recalled,
+    removed,
+    saved,
+    started,
+    thumbnails,
+)
 from tests.jobs.small_host import small_host
 from tests.training.small_runs import WORD, draw_pictures
 
 
 @pytest.fixture
-def trainings(tmp_path: Path) -> Trainings:
-    return Trainings(small_host(tmp_path / "runs"))
+def host(tmp_path: Path) -> Host:
+    return small_host(tmp_path / "runs")
 
 
-def press_start(trainings: Trainings, files: list[str] | None = None, folder: str = "", name: str = WORD) -> str:
+@pytest.fixture
+def trainings(host: Host) -> Trainings:
+    return Trainings(host)
+
+
+def press_start(
+    trainings: Trainings,
+    files: list[str] | None = None,
+    folder: str = "",
+    name: str = WORD,
+    start: str = "the dog",
+    embedding: str = NEW_WORD,
+) -> str:
     """Press Start with 'quick look' on the tiny model."""
-    return started(trainings, files, folder, name, "the dog", *preset_values("quick look"))
+    return started(trainings, files, folder, name, start, embedding, *preset_values(trainings, "quick look"))
+
+
+def end(trainings: Trainings) -> None:
+    """Cancel what is under way."""
+    assert trainings.latest is not None
+    trainings.latest.cancel()
+    trainings.latest.wait(60)
 
 
 def test_the_panel_is_built_and_every_button_is_wired(trainings: Trainings) -> None:
@@ -34,8 +69,9 @@ def test_the_panel_is_built_and_every_button_is_wired(trainings: Trainings) -> N
 
     config = asyncio.run(build()).config
     buttons = [part["props"]["value"] for part in config["components"] if part["type"] == "button"]
-    assert buttons == ["Start", "Pause", "Resume", "Stop, keep", "Cancel", "Look again", "Go on with it"]
-    assert len(config["dependencies"]) == len(buttons) + 2  # and the preset, and the name
+    assert buttons[:5] == ["Save", "Recall", "Forget", "Start", "Pause"]
+    assert buttons[5:] == ["Resume", "Stop, keep", "Cancel", "Look again", "Go on with it", "Remove it"]
+    assert len(config["dependencies"]) == len(buttons) + 3  # and the pictures, the preset, and the name
 
 
 def test_a_name_is_judged_while_it_is_typed(trainings: Trainings) -> None:
@@ -59,9 +95,21 @@ def test_a_training_starts_from_uploads_and_is_told(trainings: Trainings, tmp_pa
 
 def test_a_training_starts_from_a_folder(trainings: Trainings, tmp_path: Path) -> None:
     assert f"Learning {WORD}" in press_start(trainings, folder=f" {draw_pictures(tmp_path / 'given')} ")
-    assert trainings.latest is not None
-    trainings.latest.cancel()
-    trainings.latest.wait(60)
+    end(trainings)
+
+
+def test_an_embedding_that_is_offered_can_be_gone_on_from(host: Host, tmp_path: Path) -> None:
+    first = Trainings(host)
+    press_start(first, folder=str(draw_pictures(tmp_path / "given")))
+    assert first.latest is not None
+    first.latest.wait(60)
+    word = host.runs / WORD / f"{WORD}.safetensors"
+    second = Trainings(replace(host, words=lambda: {WORD: word}))
+    said = press_start(second, folder=str(tmp_path / "given"), name="zxqv-more", embedding=WORD)
+    assert "Learning zxqv-more" in said and second.latest is not None
+    assert second.latest.settings.start == f"file:{word}"
+    end(second)
+    assert "is gone" in press_start(second, folder=str(tmp_path / "given"), name="zxqv-more", embedding="other")
 
 
 @pytest.mark.parametrize(
@@ -83,3 +131,61 @@ def test_what_is_missing_is_said(trainings: Trainings, given: dict[str, Any], sa
 def test_nothing_goes_on_where_nothing_was_chosen(trainings: Trainings) -> None:
     assert "Choose a run" in continued(trainings, None)
     assert "no interrupted run" in continued(trainings, "../elsewhere")
+
+
+def test_an_earlier_run_can_be_removed_and_frees_its_name(trainings: Trainings, tmp_path: Path) -> None:
+    press_start(trainings, folder=str(draw_pictures(tmp_path / "given")))
+    assert trainings.latest is not None
+    trainings.latest.wait(60)
+    assert "already" in name_says(trainings, WORD)
+    assert "Choose a run" in removed(trainings, None)[1]
+    assert "no earlier run" in removed(trainings, "../given")[1] and (tmp_path / "given").exists()
+    assert "is removed" in removed(trainings, WORD)[1]
+    assert "is free" in name_says(trainings, WORD)
+
+
+def test_settings_are_saved_recalled_and_forgotten(trainings: Trainings) -> None:
+    values = preset_values(trainings, "style")
+    assert "portraits is saved" in saved(trainings, " portraits ", *values)[1]
+    *shown_again, said = recalled(trainings, "portraits")
+    assert shown_again == values and "portraits" in said
+    assert "is forgotten" in saved(trainings, "portraits")[1]
+    assert "Choose saved settings" in recalled(trainings, "portraits")[-1]
+    assert "no saved settings" in saved(trainings, "portraits")[1]
+
+
+@pytest.mark.parametrize("name", ["", " ", "x" * 61, "a\nb"])
+def test_settings_need_a_name_to_be_saved(trainings: Trainings, name: str) -> None:
+    assert "name of 1 to 60" in saved(trainings, name, *preset_values(trainings, "object"))[1]
+
+
+def test_settings_that_cannot_be_are_not_saved(trainings: Trainings) -> None:
+    values = preset_values(trainings, "object")
+    values[[description.name for description in EXPERT].index("batch")] = 0
+    assert "batch" in saved(trainings, "wrong", *values)[1]
+    assert "Choose saved settings" in recalled(trainings, "wrong")[-1]
+
+
+@pytest.mark.parametrize("content", [b"", b"[]", b"{", b'{"a": 1}', b"\xff"])
+def test_a_broken_file_of_saved_settings_holds_none(trainings: Trainings, content: bytes) -> None:
+    trainings.host.runs.mkdir()
+    (trainings.host.runs / FILE).write_bytes(content)
+    assert "Choose saved settings" in recalled(trainings, "a")[-1]
+
+
+def test_the_form_begins_as_its_host_says(host: Host) -> None:
+    def at_first(**changes: Any) -> list[Any]:
+        return first_values(Trainings(replace(host, **changes)))
+
+    assert at_first() == shown({}, {})
+    assert at_first(first_preset=lambda: "style") == shown(PRESETS["style"], {})
+    assert at_first(first_preset=lambda: "no longer there") == shown({}, {})
+    assert at_first(defaults=lambda: {"clip_skip": 2}) == shown({"clip_skip": 2}, {})
+    saved(Trainings(host), "mine", *shown({"steps": 7, "warmup": 2}, {}))
+    assert at_first(first_preset=lambda: "mine") == shown({"steps": 7, "warmup": 2}, {})
+
+
+def test_uploads_are_shown_without_their_captions() -> None:
+    assert thumbnails(None)["visible"] is False
+    shown_now = thumbnails(["/tmp/a.png", "/tmp/a.txt"])
+    assert shown_now["value"] == ["/tmp/a.png"] and shown_now["visible"] is True

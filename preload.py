@@ -1,0 +1,29 @@
+"""The WebUI's command line flags for Pseudoword. Imported before anything else, so it needs nothing."""
+
+from __future__ import annotations
+
+import argparse
+
+
+def preload(parser: argparse.ArgumentParser) -> None:
+    """Add them to the WebUI's `parser`."""
+    group = parser.add_argument_group("Pseudoword")
+    group.add_argument(
+        "--pseudoword-folder",
+        action="append",
+        metavar="FOLDER",
+        help="Pseudoword: a folder whose pictures may be named for training by its path on this computer; may be given "
+        "several times (default: any folder, and with --listen or --share the WebUI's outputs only)",
+    )
+    group.add_argument(
+        "--pseudoword-runs",
+        metavar="FOLDER",
+        help="Pseudoword: where training runs are kept (default: pseudoword/runs beside the WebUI's own data)",
+    )
+    group.add_argument(
+        "--pseudoword-clip",
+        nargs=2,
+        metavar=("CONFIG", "WEIGHTS"),
+        help="Pseudoword: an open_clip model (open_clip_config.json and .safetensors) that finds the start of a word "
+        "from its pictures and measures likeness (default: none but for the built-in checkpoint)",
+    )

@@ -1,0 +1,224 @@
+"""The loaded checkpoint as a `pseudoword.diffusion.DiffusionModel`."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import k_diffusion.external
+import k_diffusion.sampling
+import torch
+from modules import devices, hashes, processing, sd_models, sd_samplers_common, sd_unet, sd_vae, shared
+from PIL import Image
+from torch import Tensor
+
+from ...diffusion import (
+    Architecture,
+    BetweenPasses,
+    Conditioning,
+    LatentDistribution,
+    NoiseSchedule,
+    Precision,
+    Prediction,
+    Sampling,
+    TextEncoder,
+    go_on,
+)
+from ...errors import ModelError, TrainingError
+from .borrowing import borrowed
+from .text_encoders import text_encoders_of
+
+
+class WebuiModel:
+    """The checkpoint that is loaded when this is made; implements `pseudoword.diffusion.DiffusionModel`.
+
+    It stands for that checkpoint, not for the object that the WebUI holds it in, which changes when another is loaded
+    and this one again. Device, number format, VAE and the way weights move with --medvram are the WebUI's own. To be
+    used inside the queue's lock, and for anything that computes, inside `borrowed`.
+    """
+
+    def __init__(self) -> None:
+        net = loaded_net()
+        refuse_unfit(net)
+        info = net.sd_checkpoint_info
+        self.title: str = info.name_for_extra
+        self.sha256: str = info.sha256 or hashes.calculate_sha256(info.filename)  # None with --no-hashing
+        self.architecture: Architecture = "sd2" if net.is_sd2 else "sd1"
+        self.prediction: Prediction = "v" if net.parameterization == "v" else "epsilon"
+        self.schedule = NoiseSchedule(net.alphas_cumprod_original.cpu())
+        self.device: torch.device = devices.device
+        self.precision: Precision | None = "fp16" if devices.dtype_unet == torch.float16 else "fp32"
+        self.latent_factor = 2 ** (net.first_stage_model.encoder.num_resolutions - 1)
+        self.native_size = native_size_of(net, self.latent_factor)
+        self._file: str = info.filename
+        self._vae: str | None = sd_vae.loaded_vae_file
+        self._encoders: tuple[Any, Sequence[TextEncoder]] | None = None  # with what they were made from
+
+    @property
+    def text_encoders(self) -> Sequence[TextEncoder]:
+        """One, `clip_l` or `open_clip_h`."""
+        net = loaded_net()
+        if self._encoders is None or self._encoders[0] is not net.cond_stage_model:
+            self._encoders = (net.cond_stage_model, text_encoders_of(net))
+        return self._encoders[1]
+
+    @contextmanager
+    def borrowed(self) -> Iterator[None]:
+        """The model without traces of other people's generations, ready to train on; left as it was found.
+
+        Raises TrainingError where another checkpoint or VAE was chosen meanwhile.
+        """
+        self._be_loaded()
+        with borrowed(loaded_net()):
+            yield
+
+    def encode_images(self, pixels: Tensor) -> LatentDistribution:
+        """Latents of `pixels` (B, 3, H, W) in [-1, 1], by the VAE that is chosen. Raises ModelError for NaN."""
+        net = loaded_net()
+        with torch.no_grad(), devices.without_autocast():
+            posterior = net.encode_first_stage(pixels.to(devices.device, devices.dtype_vae))
+        mean, deviation = posterior.mean.float(), posterior.std.float()
+        if not mean.isfinite().all():
+            raise ModelError(
+                "The VAE gives no numbers for these pictures in half precision; start the WebUI with --no-half-vae."
+            )
+        return LatentDistribution(mean * net.scale_factor, deviation * net.scale_factor)
+
+    def decode_latents(self, latents: Tensor) -> Tensor:
+        """Pixels (B, 3, H, W) in [-1, 1] of `latents` (B, 4, h, w), one after the other: decoding takes much memory."""
+        full = sd_samplers_common.approximation_indexes["Full"]
+        decoded = [
+            sd_samplers_common.samples_to_images_tensor(row[None].to(devices.device), full, loaded_net()).float()
+            for row in latents
+        ]
+        return torch.cat(decoded).clamp(-1, 1)
+
+    def predict(self, latents: Tensor, timesteps: Tensor, conditioning: Conditioning) -> Tensor:
+        """The UNet's answer (B, 4, h, w) for noisy `latents` at `timesteps` (B,); gradients reach the conditioning."""
+        latents = latents.to(devices.device)
+        told = self._told(latents, conditioning.context.to(devices.device))
+        answer: Tensor = loaded_net().apply_model(latents, timesteps.to(devices.device), told)
+        return answer.float()
+
+    @torch.no_grad()
+    def generate(
+        self,
+        conditioning: Conditioning,
+        negative: Conditioning,
+        sampling: Sampling,
+        seeds: Sequence[int],
+        between_steps: BetweenPasses = go_on,
+    ) -> list[Image.Image]:
+        """One RGB picture per row of `conditioning` (one row is used for all seeds), with its own seed of `seeds`.
+
+        DPM++ 2M on Karras' noise levels, as the standalone model does, one picture at a time.
+        """
+        pictures = []
+        for place, seed in enumerate(seeds):
+            row = min(place, len(conditioning.context) - 1)
+            context = torch.cat([negative.context[:1], conditioning.context[row : row + 1]]).to(devices.device)
+            latents = self._denoise(context, sampling, seed, between_steps)
+            pixels = ((self.decode_latents(latents)[0] + 1) * 127.5).round().byte()  # (3, H, W)
+            pictures.append(Image.fromarray(pixels.permute(1, 2, 0).cpu().numpy()))
+        return pictures
+
+    def _denoise(self, context: Tensor, sampling: Sampling, seed: int, between_steps: BetweenPasses) -> Tensor:
+        """Latents (1, 4, h, w) of the picture that `context` (2, 77·chunks, D), away and toward, asks for."""
+        shape = (1, 4, sampling.height // self.latent_factor, sampling.width // self.latent_factor)
+        noise = torch.randn(shape, generator=torch.Generator().manual_seed(seed)).to(devices.device)
+        denoiser = self._denoiser()
+        smallest, largest = float(denoiser.sigmas[0]), float(denoiser.sigmas[-1])
+        sigmas = k_diffusion.sampling.get_sigmas_karras(sampling.steps, smallest, largest, device=devices.device)
+
+        def guided(latents: Tensor, sigma: Tensor) -> Tensor:
+            doubled = torch.cat([latents, latents])
+            # Made anew each step: between two of them another checkpoint may have come and gone.
+            answer = self._denoiser()(doubled, torch.cat([sigma, sigma]), cond=self._told(doubled, context))
+            away, toward = answer.chunk(2)
+            told: Tensor = away + sampling.guidance * (toward - away)
+            return told
+
+        def after_step(_: Any) -> None:
+            between_steps()
+
+        denoised: Tensor = k_diffusion.sampling.sample_dpmpp_2m(
+            guided, noise * sigmas[0], sigmas, callback=after_step, disable=True
+        )
+        return denoised
+
+    def _denoiser(self) -> Any:
+        kind = "CompVisVDenoiser" if self.prediction == "v" else "CompVisDenoiser"
+        return getattr(k_diffusion.external, kind)(loaded_net())
+
+    def _told(self, latents: Tensor, context: Tensor) -> dict[str, list[Tensor]]:
+        """What the UNet gets besides `latents` (B, 4, h, w): `context`, and for inpainting models an empty picture."""
+        height, width = (side * self.latent_factor for side in latents.shape[2:])
+        with torch.no_grad():
+            picture = processing.txt2img_image_conditioning(loaded_net(), latents, width, height)
+        return {"c_crossattn": [context], "c_concat": [picture]}
+
+    def _be_loaded(self) -> None:
+        """Raise TrainingError unless the WebUI has, or by its own settings would have next, this checkpoint and VAE."""
+        if loaded_net().sd_checkpoint_info.filename != self._file:
+            chosen = sd_models.select_checkpoint()
+            if chosen.filename != self._file:
+                raise TrainingError(
+                    f"The checkpoint is {chosen.name_for_extra} now, and this run learns on {self.title}; "
+                    f"it is saved. Choose {self.title} again, then press Resume."
+                )
+            sd_models.reload_model_weights()  # someone's refiner was left loaded
+        net = loaded_net()
+        if sd_vae.loaded_vae_file != self._vae:
+            chosen_vae = sd_vae.resolve_vae(net.sd_checkpoint_info.filename).vae
+            if chosen_vae != self._vae:
+                raise TrainingError(
+                    f"The VAE is {name_of(chosen_vae)} now, and this run began with {name_of(self._vae)}; "
+                    "it is saved. Choose that one again, then press Resume."
+                )
+            sd_vae.reload_vae_weights(net)
+        refuse_unfit(net)
+
+
+def loaded_net() -> Any:
+    """The WebUI's `sd_model`. Raises ModelError where none is loaded."""
+    net = sd_models.model_data.sd_model
+    if net is None:
+        raise ModelError("The WebUI has no checkpoint loaded yet; wait until it has, or choose one at the top.")
+    return net
+
+
+def refuse_unfit(net: Any) -> None:
+    """Raise ModelError, with what to do, for what cannot be trained on."""
+    name = net.sd_checkpoint_info.name_for_extra
+    if shared.cmd_opts.lowvram:
+        raise ModelError(
+            "With --lowvram the model is moved piece by piece and cannot be trained on; "
+            "start the WebUI with --medvram instead, which needs about 4 GB."
+        )
+    if not (net.is_sd1 or net.is_sd2):
+        raise ModelError(f"{name} is no Stable Diffusion 1.x or 2.x; choose a checkpoint of one of these.")
+    if net.cond_stage_key == "edit" or net.model.conditioning_key not in ("crossattn", "hybrid"):
+        raise ModelError(f"{name} is made for a special purpose; choose a checkpoint that makes pictures from text.")
+    if getattr(net, "depth_model", None) is not None:
+        raise ModelError(f"{name} needs depth maps; choose a checkpoint that makes pictures from text alone.")
+    if sd_unet.current_unet is not None:
+        raise ModelError(
+            f"The UNet is replaced by {sd_unet.current_unet.option.label}, which cannot be trained on; "
+            "choose None under SD Unet in the settings."
+        )
+    if net.lowvram is False and next(net.model.parameters()).device.type != devices.device.type:
+        raise ModelError(f"{name} was unloaded from the GPU; choose it at the top again to load it.")
+
+
+def native_size_of(net: Any, latent_factor: int) -> int:
+    """Pixels along one side of the pictures that the checkpoint was made with, as its configuration says."""
+    size = int(net.image_size) * latent_factor
+    # Stability AI's configuration of the 768-pixel model says 64 latents, which is that of the 512-pixel one.
+    return 768 if net.is_sd2 and net.parameterization == "v" and size == 512 else size
+
+
+def name_of(vae: str | None) -> str:
+    """A VAE's file name, as people know it."""
+    return Path(vae).name if vae else "the checkpoint's own"

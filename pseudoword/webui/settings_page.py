@@ -1,0 +1,74 @@
+"""Settings → Pseudoword, and what is set there now."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import gradio as gr
+from modules import paths_internal, shared
+from modules.shared import OptionInfo
+
+from ..jobs.training_job import SLICE_S
+from ..ui.presets import PRESETS
+
+SECTION = ("pseudoword", "Pseudoword")
+SLICE, RUNS, SUBFOLDER, PRESET = (
+    "pseudoword_slice_seconds",
+    "pseudoword_runs_folder",
+    "pseudoword_embeddings_subfolder",
+    "pseudoword_preset",
+)
+
+
+def add_settings() -> None:
+    """Add the page."""
+    folders = {"visible": not shared.cmd_opts.hide_ui_dir_config}
+    options = {
+        SLICE: OptionInfo(
+            SLICE_S,
+            "Seconds that a training holds the model at a time",
+            gr.Slider,
+            {"minimum": 0.2, "maximum": 30, "step": 0.1},
+        ).info("generations of others wait this long at most; longer slices train a little faster with --medvram"),
+        PRESET: OptionInfo("object", "Preset that the form begins with", gr.Dropdown, {"choices": list(PRESETS)})
+        .info("your own are saved in the form's expert settings")
+        .needs_reload_ui(),
+        RUNS: OptionInfo("", "Folder of the training runs", component_args=folders)
+        .info(f"empty: {default_runs()}")
+        .needs_restart(),
+        SUBFOLDER: OptionInfo(
+            "", "Sub-folder of the embeddings folder where words go that were learned", component_args=folders
+        ).info("empty: the folder itself"),
+    }
+    for name, option in options.items():
+        option.section = SECTION
+        shared.opts.add_option(name, option)
+
+
+def default_runs() -> Path:
+    """Where runs are, unless the settings or a flag say otherwise."""
+    return Path(paths_internal.data_path) / "pseudoword" / "runs"
+
+
+def runs_folder() -> Path:
+    """Where runs are. The flag wins, which visitors of the page cannot change."""
+    chosen = shared.cmd_opts.pseudoword_runs or shared.opts.data.get(RUNS, "").strip()
+    return Path(chosen).expanduser().resolve() if chosen else default_runs()
+
+
+def slice_seconds() -> float:
+    """How long a training holds the model."""
+    return float(shared.opts.data.get(SLICE, SLICE_S))
+
+
+def first_preset() -> str:
+    """The preset that the form begins with."""
+    chosen: str = shared.opts.data.get(PRESET, "object")
+    return chosen
+
+
+def words_folder() -> Path:
+    """Where words go. Dots cannot lead out of the embeddings folder."""
+    root = Path(shared.cmd_opts.embeddings_dir).resolve()
+    folder = (root / shared.opts.data.get(SUBFOLDER, "").strip()).resolve()
+    return folder if folder.is_relative_to(root) else root

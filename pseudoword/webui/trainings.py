@@ -1,0 +1,91 @@
+"""The trainings of this WebUI: one object for the process, however often its UI is reloaded."""
+
+from __future__ import annotations
+
+from functools import lru_cache
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from modules import paths_internal, sd_models, shared
+
+from ..builtin import CHECKPOINT
+from ..errors import SettingsError
+from ..hosts.webui import QueueTurns, WebuiModel
+from ..jobs.trainings import Host, Trainings
+from .settings_page import first_preset, runs_folder, slice_seconds
+from .words import embedding_files, publish, refuse_taken_name, template_files
+
+if TYPE_CHECKING:
+    from ..scoring import ClipScorer
+
+
+@lru_cache(maxsize=1)
+def trainings() -> Trainings:
+    """They are made when the first page is built."""
+    return Trainings(
+        Host(
+            model=WebuiModel,
+            scorer=scorer,
+            turns=QueueTurns(),
+            runs=runs_folder(),
+            slice_s=slice_seconds,
+            refuse_name=refuse_taken_name,
+            publish=publish,
+            words=embedding_files,
+            templates=template_files,
+            folders=readable_folders(),
+            defaults=defaults,
+            first_preset=first_preset,
+        )
+    )
+
+
+def defaults() -> dict[str, Any]:
+    """Settings that follow the WebUI's own: its CLIP skip, which it applies to Stable Diffusion 1.x alone."""
+    net = sd_models.model_data.sd_model
+    return {"clip_skip": shared.opts.CLIP_stop_at_last_layers} if net is not None and net.is_sd1 else {}
+
+
+def readable_folders() -> list[Path] | None:
+    """Where pictures of the server may be read: those of the flag, else anywhere for who has the computer to himself.
+
+    On a server that listens to others the default is the WebUI's own folders of pictures.
+    """
+    if shared.cmd_opts.pseudoword_folder:
+        return [Path(folder) for folder in shared.cmd_opts.pseudoword_folder]
+    if not shared.cmd_opts.webui_is_non_local:
+        return None
+    return [Path(paths_internal.default_output_dir)]
+
+
+@lru_cache(maxsize=1)
+def scorer_of_flag() -> ClipScorer | None:
+    """The CLIP that --pseudoword-clip names, on the CPU, where it is in nobody's way."""
+    from ..scoring import ClipScorer
+
+    if not shared.cmd_opts.pseudoword_clip:
+        return None
+    config, weights = map(Path, shared.cmd_opts.pseudoword_clip)
+    for path in (config, weights):
+        if not path.is_file():
+            raise SettingsError(f"{str(path)!r}, which is given with --pseudoword-clip, is not a file.")
+    return ClipScorer.load(config, weights)
+
+
+@lru_cache(maxsize=1)
+def builtin_scorer() -> ClipScorer:
+    """The CLIP that ships with the built-in model."""
+    from ..scoring import ClipScorer
+
+    return ClipScorer.builtin()
+
+
+def scorer() -> ClipScorer | None:
+    """The CLIP that judges pictures: the flag's, else the built-in one for the built-in checkpoint, else none.
+
+    The built-in one knows drawings of things alone, and would misjudge the pictures of another checkpoint.
+    """
+    given = scorer_of_flag()
+    if given is not None or WebuiModel().title != Path(CHECKPOINT).stem:
+        return given
+    return builtin_scorer()

@@ -1,0 +1,69 @@
+"""The WebUI's embeddings folder: which names are taken, what can be continued, and how a new word gets in."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+
+from modules import sd_hijack, shared
+from PIL import Image
+
+from ..embedding import load_embedding
+from ..embedding.whole_file import write_whole
+from ..errors import SettingsError
+from ..hosts.webui import QueueTurns
+from ..training.contact_sheet import png_bytes
+from ..training.run_folder import RunFolder
+from .settings_page import words_folder
+
+SUFFIXES = (".pt", ".bin", ".safetensors", ".png", ".webp", ".jxl", ".avif")
+
+
+def embedding_files() -> Mapping[str, Path]:
+    """The WebUI's embeddings by name, those for other checkpoints too, in alphabetical order."""
+    found = {**sd_hijack.model_hijack.embedding_db.skipped_embeddings}
+    found |= sd_hijack.model_hijack.embedding_db.word_embeddings
+    files = {name: Path(embedding.filename) for name, embedding in found.items() if embedding.filename}
+    return dict(sorted(files.items(), key=lambda item: item[0].casefold()))
+
+
+def refuse_taken_name(name: str) -> None:
+    """Raise SettingsError where the embeddings folder has a file, or a prompt an embedding, called `name`."""
+    folder = Path(shared.cmd_opts.embeddings_dir)
+    on_disk = (path.stem for path in folder.rglob("*") if path.suffix.lower() in SUFFIXES)
+    wanted = name.casefold()
+    if any(found.casefold() == wanted for found in (*embedding_files(), *on_disk)):
+        raise SettingsError(
+            f"There is an embedding {name!r} already; choose another name, or move its file out of the folder."
+        )
+
+
+def publish(word: Path) -> None:
+    """Put the file of a word that was learned into the embeddings folder, with its picture, ready for the next prompt.
+
+    Raises EmbeddingFileError where it cannot be written; the run keeps the word in any case.
+    """
+    folder = words_folder()
+    picture = best_picture(RunFolder(word.parent), word)
+    if picture is not None:
+        write_whole(folder / f"{word.stem}.preview.png", png_bytes(picture), overwrite=True)
+    write_whole(folder / word.name, word.read_bytes(), overwrite=True)
+    with QueueTurns():
+        sd_hijack.model_hijack.embedding_db.load_textual_inversion_embeddings(force_reload=True)
+
+
+def best_picture(files: RunFolder, word: Path) -> Image.Image | None:
+    """The first picture that was made of the word as it is kept, or of the nearest step before; None without any."""
+    step = load_embedding(word).metadata.steps or 0
+    rows = sorted(files.previews.glob("step-*[0-9].png"))
+    row = next((path for path in reversed(rows) if path.stem <= files.preview(step).stem), None)
+    if row is None:
+        return None
+    with Image.open(row) as pictures:
+        return pictures.crop((0, 0, pictures.height, pictures.height)).convert("RGB")
+
+
+def template_files() -> Mapping[str, Path]:
+    """The files of the WebUI's templates folder by name."""
+    folder = Path(shared.cmd_opts.textual_inversion_templates_dir)
+    return {path.name: path for path in sorted(folder.glob("*.txt"))}

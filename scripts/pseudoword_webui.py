@@ -1,0 +1,32 @@
+"""Hangs Pseudoword into the WebUI. All of it is in the package beside this folder."""
+
+from __future__ import annotations
+
+import traceback
+from html import escape
+
+
+def register() -> None:
+    """Register the extension, or, where that fails, a tab that says why: the WebUI starts in any case."""
+    try:
+        from pseudoword.webui.registration import register
+    except Exception as problem:
+        traceback.print_exc()
+        show(f"Pseudoword could not start: {type(problem).__name__}: {problem}. The WebUI's console says more.")
+    else:
+        register()
+
+
+def show(reason: str) -> None:
+    """A tab with nothing but `reason`."""
+    import gradio as gr
+    from modules import script_callbacks
+
+    def tab(_: object) -> None:
+        with gr.Tab(label="Pseudoword"):
+            gr.HTML(f"<p>{escape(reason)}</p>")
+
+    script_callbacks.on_ui_train_tabs(tab)
+
+
+register()

@@ -1,0 +1,338 @@
+"""Run by the WebUI's own Python in its own process: what our host does there, against what the WebUI does itself.
+
+Each `check_…` is a test; `test_host` tells them. Prints one line of JSON for each: its name, and why it failed.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import os
+import sys
+import threading
+import time
+import traceback
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+sys.path[:0] = [os.environ["PSEUDOWORD_WEBUI_DIR"]]
+
+from modules import initialize  # noqa: E402 - the WebUI must be found first
+
+initialize.imports()
+initialize.check_versions()
+initialize.initialize()
+
+import networks  # type: ignore[import-not-found]  # noqa: E402 - of the WebUI's LoRA extension
+import numpy as np  # noqa: E402
+import torch  # noqa: E402
+from modules import (  # noqa: E402
+    call_queue,
+    devices,
+    processing,
+    script_callbacks,
+    sd_hijack,
+    sd_models,
+    sd_vae,
+    shared,
+)
+from modules.hypernetworks import hypernetwork  # noqa: E402
+from safetensors.torch import save_file  # noqa: E402
+
+sys.path[:0] = [str(Path(__file__).parents[2])]
+
+from pseudoword.diffusion import Sampling  # noqa: E402
+from pseudoword.errors import TrainingError  # noqa: E402
+from pseudoword.hosts.webui import QueueTurns, WebuiModel  # noqa: E402
+from pseudoword.text import encode_prompts  # noqa: E402
+
+LONG = ", ".join(f"a red cat number {number} in the snow" for number in range(20))
+PROMPTS = ["", "a photo of a cat", LONG]
+
+
+def main() -> None:
+    """Call every check, or those that are named."""
+    script_callbacks.before_ui_callback()  # at which LoRA is registered
+    assert net(), "the checkpoint could not be loaded"  # asking for it loads it
+    wanted = sys.argv[1 + sys.argv.index("--only") :] if "--only" in sys.argv else None
+    for name, check in list(globals().items()):
+        if name.startswith("check_") and (wanted is None or name in wanted):
+            try:
+                check()
+                problem = ""
+            except Exception:
+                problem = traceback.format_exc()
+            print("\n" + json.dumps({"check": name, "problem": problem}), flush=True)
+    os._exit(0)  # the WebUI leaves threads that never end
+
+
+def net() -> Any:
+    """The WebUI's model."""
+    return shared.sd_model
+
+
+def picture(prompt: str = "a photo of a cat", **changes: Any) -> Any:
+    """What txt2img makes of a seed."""
+    side = WebuiModel().native_size
+    wanted = {"seed": 3, "steps": 4, "width": side, "height": side, "cfg_scale": 5, "sampler_name": "DPM++ 2M"}
+    generation = processing.StableDiffusionProcessingTxt2Img(
+        sd_model=net(), prompt=prompt, do_not_save_samples=True, do_not_save_grid=True, **(wanted | changes)
+    )
+    return np.array(processing.process_images(generation).images[0])
+
+
+def answer(model: WebuiModel) -> Any:
+    """The UNet's answer to a fixed question, asked as training asks."""
+    side = model.native_size // model.latent_factor
+    latents = torch.randn((1, 4, side, side), generator=torch.Generator().manual_seed(1))
+    with model.borrowed(), torch.no_grad():
+        return model.predict(latents, torch.tensor([400]), encode_prompts(model, ["a photo of a cat"], {}))
+
+
+def weights() -> dict[str, Any]:
+    """A copy of all weights that the UNet and the text encoder have now."""
+    return {name: weight.detach().clone() for name, weight in net().named_parameters()}
+
+
+@contextlib.contextmanager
+def chosen(**options: Any) -> Iterator[None]:
+    """The WebUI's settings, changed for a while."""
+    before = {name: shared.opts.data.get(name, shared.opts.get_default(name)) for name in options}
+    shared.opts.data.update(options)
+    try:
+        yield
+    finally:
+        shared.opts.data.update(before)
+
+
+# ---- the same numbers as the WebUI's -------------------------------------------------------------------------------
+
+
+def check_prompts_are_encoded_to_the_same_bits() -> None:
+    model = WebuiModel()
+    for prompt in PROMPTS:
+        with model.borrowed(), torch.no_grad(), devices.autocast():
+            theirs = net().get_learned_conditioning([prompt]).float()
+            assert torch.equal(encode_prompts(model, [prompt], {}).context, theirs), prompt
+
+
+def check_clip_skip_is_the_same_layer() -> None:
+    model = WebuiModel()
+    if net().is_sd2:  # which the WebUI skips no layer of
+        return
+    with chosen(CLIP_stop_at_last_layers=3), model.borrowed(), torch.no_grad():
+        theirs = net().get_learned_conditioning(["a photo of a cat"]).float()
+    with model.borrowed(), torch.no_grad():
+        assert torch.equal(encode_prompts(model, ["a photo of a cat"], {}, clip_skip=3).context, theirs)
+
+
+def check_a_word_stands_where_the_webui_puts_an_embedding() -> None:
+    model = WebuiModel()
+    encoder = model.text_encoders[0]
+    vectors = torch.randn((3, encoder.vocabulary.shape[1]), generator=torch.Generator().manual_seed(2)) * 0.1
+    database = sd_hijack.model_hijack.embedding_db
+    from modules.textual_inversion.textual_inversion import Embedding
+
+    embedding = Embedding(vectors, "zxqv")
+    embedding.vectors = len(vectors)
+    database.register_embedding(embedding, net())
+    for prompt in ("zxqv", "a photo of zxqv, on a table", f"{LONG} zxqv and zxqv"):
+        with model.borrowed(), torch.no_grad():
+            theirs = net().get_learned_conditioning([prompt]).float()
+            ours = encode_prompts(model, [prompt], {"zxqv": {encoder.name: vectors}}).context
+        assert torch.equal(ours, theirs), prompt
+    database.register_embedding_by_name(None, net(), "zxqv")
+
+
+def check_pictures_are_encoded_and_decoded_as_the_webui_does() -> None:
+    model = WebuiModel()
+    pixels = torch.rand((2, 3, model.native_size, model.native_size), generator=torch.Generator().manual_seed(3))
+    with model.borrowed(), torch.no_grad():
+        ours = model.encode_images(pixels * 2 - 1)
+        theirs = net().encode_first_stage((pixels * 2 - 1).to(devices.device, devices.dtype_vae)).mode()
+        assert torch.equal(ours.mean, theirs.float() * net().scale_factor)
+        decoded = net().decode_first_stage(theirs[:1] * net().scale_factor).float().clamp(-1, 1)
+        assert torch.allclose(model.decode_latents(theirs[:1] * net().scale_factor), decoded, atol=1e-6)
+
+
+def check_the_unet_answers_as_it_does_to_the_webui() -> None:
+    model = WebuiModel()
+    ours = answer(model)
+    side = model.native_size // model.latent_factor
+    latents = torch.randn((1, 4, side, side), generator=torch.Generator().manual_seed(1))
+    with torch.no_grad():
+        context = net().get_learned_conditioning(["a photo of a cat"])
+        theirs = net().apply_model(latents, torch.tensor([400]), {"c_crossattn": [context], "c_concat": [latents]})
+    assert torch.allclose(ours, theirs.float(), atol=1e-4), (ours - theirs).abs().max()
+
+
+def check_gradients_reach_the_word_and_nothing_else() -> None:
+    model = WebuiModel()
+    encoder = model.text_encoders[0]
+    vectors = {encoder.name: torch.zeros((1, encoder.vocabulary.shape[1])).normal_().mul_(0.1).requires_grad_()}
+    side = model.native_size // model.latent_factor
+    with model.borrowed():
+        context = encode_prompts(model, ["a photo of zxqv"], {"zxqv": vectors})
+        model.predict(torch.randn(1, 4, side, side), torch.tensor([400]), context).square().mean().backward()
+    assert float(vectors[encoder.name].grad.norm()) > 0  # type: ignore[union-attr]
+    assert all(weight.grad is None for weight in net().parameters())
+
+
+def check_pictures_are_made_with_their_own_seeds() -> None:
+    model = WebuiModel()
+    steps: list[int] = []
+    with model.borrowed():
+        told, against = (encode_prompts(model, [prompt], {}) for prompt in ("a photo of a cat", ""))
+        sampling = Sampling(model.native_size, model.native_size, steps=3)
+        both = model.generate(told, against, sampling, [5, 6], lambda: steps.append(1))
+        second = model.generate(told, against, sampling, [6])
+    assert len(steps) == 6 and both[0].size == (model.native_size, model.native_size)
+    pixels = [picture.tobytes() for picture in (*both, *second)]
+    assert pixels[1] == pixels[2] != pixels[0]
+
+
+# ---- as it was found -----------------------------------------------------------------------------------------------
+
+
+def check_the_model_is_left_as_it_was_found() -> None:
+    import ldm.modules.attention as attention
+    import ldm.modules.diffusionmodules.openaimodel as unet
+
+    def found() -> list[Any]:
+        kinds = (attention.CrossAttention, attention.BasicTransformerBlock, unet.ResBlock, unet.AttentionBlock)
+        wanting = [weight.requires_grad for weight in net().parameters()]
+        return [*(kind.forward for kind in kinds), wanting, net().alphas_cumprod.tolist(), net().training]
+
+    before, first = found(), picture()
+    model = WebuiModel()
+    with model.borrowed():
+        pass
+    assert found() == before
+    with contextlib.suppress(ZeroDivisionError), model.borrowed():
+        raise ZeroDivisionError
+    assert found() == before and np.array_equal(first, picture())
+
+
+def check_a_lora_of_the_last_generation_is_taken_off() -> None:
+    clean, first, model = weights(), picture(), WebuiModel()
+    plain = answer(model)
+    save_lora("loud")
+    with_lora = picture("a photo of a cat <lora:loud:1>")
+    assert not np.array_equal(first, with_lora), "the LoRA does nothing, so this would prove nothing"
+    assert networks.loaded_networks
+    assert torch.equal(answer(model), plain)
+    assert all(torch.equal(weight, clean[name]) for name, weight in net().named_parameters() if name in clean)
+    assert np.array_equal(with_lora, picture("a photo of a cat <lora:loud:1>")) and np.array_equal(first, picture())
+    with chosen(sd_lora="loud"):  # in everybody's prompts, but not in a training
+        assert torch.equal(answer(model), plain) and shared.opts.sd_lora == "loud"
+
+
+def save_lora(name: str) -> None:
+    """A LoRA of one layer of the UNet, with random weights, in the WebUI's folder."""
+    layer, random = net().model.diffusion_model.time_embed[0], torch.Generator().manual_seed(4)
+    key = "lora_unet_time_embedding_linear_1"
+    tensors = {
+        f"{key}.lora_down.weight": torch.randn((2, layer.in_features), generator=random),
+        f"{key}.lora_up.weight": torch.randn((layer.out_features, 2), generator=random),
+        f"{key}.alpha": torch.tensor(2.0),
+    }
+    folder = Path(shared.cmd_opts.lora_dir)
+    folder.mkdir(parents=True, exist_ok=True)
+    save_file(tensors, folder / f"{name}.safetensors")
+    networks.list_available_networks()
+
+
+def check_a_hypernetwork_of_the_last_generation_is_taken_off() -> None:
+    model, width = WebuiModel(), WebuiModel().text_encoders[0].vocabulary.shape[1]
+    plain = answer(model)
+    with torch.random.fork_rng():
+        torch.manual_seed(5)
+        loud = hypernetwork.Hypernetwork("loud", [width], layer_structure=[1, 2, 1], weight_init="Normal")
+        for layer in loud.layers[width]:
+            for parameter in layer.parameters():
+                torch.nn.init.normal_(parameter, std=3.0)
+    path = Path(shared.cmd_opts.hypernetwork_dir) / "loud.pt"
+    path.parent.mkdir(parents=True, exist_ok=True)
+    loud.save(str(path))
+    shared.reload_hypernetworks()
+    first, changed = picture(), picture("a photo of a cat <hypernet:loud:1>")
+    assert not np.array_equal(first, changed), "the hypernetwork does nothing, so this would prove nothing"
+    picture("a photo of a cat <hypernet:loud:1>")
+    assert shared.loaded_hypernetworks
+    assert torch.equal(answer(model), plain) and np.array_equal(first, picture())
+
+
+def check_seamless_tiling_of_the_last_generation_is_off() -> None:
+    model = WebuiModel()
+    plain, first, tiled = answer(model), picture(), picture(tiling=True)
+    assert not np.array_equal(first, tiled) and sd_hijack.model_hijack.circular_enabled
+    assert torch.equal(answer(model), plain) and sd_hijack.model_hijack.circular_enabled
+    assert np.array_equal(first, picture())
+
+
+# ---- another checkpoint, another VAE -------------------------------------------------------------------------------
+
+
+def check_another_checkpoint_pauses_and_the_own_one_goes_on() -> None:
+    model, own = WebuiModel(), net().sd_checkpoint_info
+    plain = answer(model)
+    other = next((info for info in sd_models.checkpoints_list.values() if info.filename != own.filename), None)
+    assert other is not None, "there must be two checkpoints"
+    shared.opts.data["sd_model_checkpoint"] = other.title
+    sd_models.reload_model_weights()
+    try:
+        with model.borrowed():
+            raise AssertionError("it is not the checkpoint that this model stands for")
+    except TrainingError as problem:
+        assert other.name_for_extra in str(problem) and own.name_for_extra in str(problem), problem
+    shared.opts.data["sd_model_checkpoint"] = own.title  # chosen again; as after a refiner, the other is still loaded
+    assert torch.equal(answer(model), plain) and net().sd_checkpoint_info.filename == own.filename
+
+
+def check_another_vae_pauses_and_the_own_one_goes_on() -> None:
+    model = WebuiModel()
+    path = Path(sd_vae.vae_path) / "other.safetensors"
+    path.parent.mkdir(parents=True, exist_ok=True)
+    save_file({name: weight * 1.01 for name, weight in net().first_stage_model.state_dict().items()}, path)
+    sd_vae.refresh_vae_list()
+    with chosen(sd_vae="other.safetensors"):
+        sd_vae.reload_vae_weights()
+        try:
+            with model.borrowed():
+                raise AssertionError("it is not the VAE that this model began with")
+        except TrainingError as problem:
+            assert "other.safetensors" in str(problem) and "checkpoint's own" in str(problem), problem
+    with model.borrowed():  # the setting says the own one again; somebody's override was left
+        assert sd_vae.loaded_vae_file is None
+
+
+# ---- turns ---------------------------------------------------------------------------------------------------------
+
+
+def check_whoever_waits_has_the_turn_before_it_is_taken_again() -> None:
+    order: list[str] = []
+    turns, wanted = QueueTurns(), threading.Event()
+
+    def other() -> None:
+        wanted.set()
+        with call_queue.queue_lock:
+            order.append("other")
+
+    for _ in range(50):
+        thread = threading.Thread(target=other)
+        with turns:
+            wanted.clear()
+            thread.start()
+            wanted.wait()
+            while not call_queue.queue_lock._pending_threads:
+                time.sleep(0.001)
+            order.append("we")
+        with turns:
+            order.append("we again")
+        thread.join()
+    assert order == ["we", "other", "we again"] * 50, order[:12]
+
+
+if __name__ == "__main__":
+    main()
