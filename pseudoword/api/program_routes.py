@@ -5,8 +5,6 @@ Whatever is refused is answered with one sentence under "detail". Requests and a
 
 from __future__ import annotations
 
-import os
-import re
 import time
 from collections.abc import Callable, Coroutine, Iterator, Sequence
 from contextlib import contextmanager
@@ -25,7 +23,7 @@ from ..jobs.training_job import ENDED, State, TrainingJob
 from ..jobs.trainings import Trainings
 from ..training.settings import Description, TrainSettings, describe_settings
 from . import schemas
-from .training_routes import as_json
+from .training_routes import seen, without_folders
 from .uploads import store
 
 PREFIX = "/pseudoword/v1"
@@ -247,27 +245,6 @@ def latest_called(trainings: Trainings, name: str) -> TrainingJob | None:
 
 
 # ---- what is answered ----------------------------------------------------------------------------------------------
-
-
-def seen(trainings: Trainings, job: TrainingJob) -> dict[str, Any]:
-    """What a page shows of `job`, without the folders of this server."""
-    answer = as_json(job.watch())
-    answer["message"] = without_folders(trainings, answer["message"])
-    answer["warnings"] = [without_folders(trainings, warning) for warning in answer["warnings"]]
-    return answer
-
-
-def without_folders(trainings: Trainings, text: str) -> str:
-    """`text` with the paths of runs as they are called in their folder, and those at home from `~` on.
-
-    Messages are made for who sits at the computer; over the network it is nobody's business where things lie.
-    """
-    for folder, short in ((trainings.host.runs, ""), (os.path.expanduser("~"), f"~{os.sep}")):
-        path = os.path.join(folder, "")
-        if path != os.sep:  # some servers' home is the root, which everything is below
-            spellings = {re.escape(path), re.escape(repr(path)[1:-1])}  # where quoted, backslashes stand twice
-            text = short.join(re.split(rf"(?<![\w.-])(?:{'|'.join(spellings)})", text))
-    return text
 
 
 @contextmanager

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+import re
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
@@ -26,7 +28,7 @@ def add_training_routes(app: FastAPI, trainings: Trainings, dependencies: Sequen
         return trainings.latest
 
     def watch() -> dict[str, Any]:
-        return {"state": "idle"} if trainings.latest is None else as_json(trainings.latest.watch())
+        return {"state": "idle"} if trainings.latest is None else seen(trainings, trainings.latest)
 
     def curve() -> Response:
         job = latest()
@@ -60,6 +62,27 @@ def picture(path: Path) -> FileResponse:
     if not path.is_file():
         raise HTTPException(404, "This picture was not made.")
     return FileResponse(path, media_type="image/png")
+
+
+def seen(trainings: Trainings, job: TrainingJob) -> dict[str, Any]:
+    """What a page shows of `job`, without the folders of this server."""
+    answer = as_json(job.watch())
+    answer["message"] = without_folders(trainings, answer["message"])
+    answer["warnings"] = [without_folders(trainings, warning) for warning in answer["warnings"]]
+    return answer
+
+
+def without_folders(trainings: Trainings, text: str) -> str:
+    """`text` with the paths of runs as they are called in their folder, and those at home from `~` on.
+
+    Messages are made for who sits at the computer; over the network it is nobody's business where things lie.
+    """
+    for folder, short in ((trainings.host.runs, ""), (os.path.expanduser("~"), f"~{os.sep}")):
+        path = os.path.join(folder, "")
+        if path != os.sep:  # some servers' home is the root, which everything is below
+            spellings = {re.escape(path), re.escape(repr(path)[1:-1])}  # where quoted, backslashes stand twice
+            text = short.join(re.split(rf"(?<![\w.-])(?:{'|'.join(spellings)})", text))
+    return text
 
 
 def as_json(watched: Watched) -> dict[str, Any]:

@@ -8,6 +8,13 @@ from pathlib import Path
 from ..errors import SettingsError
 
 
+def folder_below(root: Path, name: str) -> Path:
+    """The folder called `name` in `root`; `root` itself where that would lead out of it."""
+    root = root.resolve()
+    folder = (root / name.strip()).resolve()
+    return folder if folder.is_relative_to(root) else root
+
+
 def check_readable(path: Path, folders: Sequence[Path]) -> None:
     """Raise SettingsError unless `path` lies in one of `folders`, wherever its links and dots lead.
 

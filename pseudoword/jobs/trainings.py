@@ -19,6 +19,7 @@ from ..training.naming import check_new_word
 from ..training.run_folder import RunFolder, reporting_failed_writes, write_whole
 from ..training.settings import TrainSettings
 from ..training.trainer import TrainingRun
+from ..training.vectors import given_start
 from .folders import check_readable
 from .training_job import SLICE_S, TrainingJob
 from .words import check_is_free
@@ -34,12 +35,13 @@ UPLOADED = "pictures"  # in the run's folder: those that were uploaded
 class Host:
     """What trainings need of the program they run in.
 
-    `model` and `scorer` are asked for inside `turns`, the lock of whoever uses the model, which a training gives back
-    every `slice_s()` seconds. Every run gets a folder of its own in `runs`. `refuse_name` raises SettingsError for
-    names that are taken elsewhere. `publish` brings the file of a word that was learned to where it is used. `words`
-    and `templates` are the files, by name, that the form offers to go on from and to take prompts from. Pictures and
-    other files are read below `folders` only, where these are given. `defaults` are settings that the form has at
-    first, where they are not the usual ones, and `first_preset` is what is chosen in it.
+    `model` and `scorer` may be asked for at any time; passes go through the model inside `turns` only, the lock of
+    whoever uses it, which a training gives back every `slice_s()` seconds. Every run gets a folder of its own in
+    `runs`. `refuse_name` raises SettingsError for names that are taken elsewhere. `publish` brings the file of a
+    word that was learned to where it is used. `words` and `templates` are the files, by name, that the form offers
+    to go on from and to take prompts from. Pictures and other files are read below `folders` only, where these are
+    given. `defaults` are settings that the form has at first, where they are not the usual ones, and `first_preset`
+    is what is chosen in it.
     """
 
     model: Callable[[], DiffusionModel]
@@ -87,13 +89,14 @@ class Trainings:
     def start(self, settings: TrainSettings, pictures: Sequence[Path], uploaded: bool) -> TrainingJob:
         """Begin to train on `pictures`, files or folders; those that were `uploaded` are copied to the run's folder.
 
-        Raises SettingsError, DatasetError and TrainingError where it cannot begin; nothing is left behind then.
+        Raises PseudowordError where what it was given is wrong, or it cannot begin; nothing is left behind then.
         """
         with self._starting:
             self._check_is_idle()
             self.check_name(settings.name)
             self._check_files(settings, () if uploaded else pictures)
             find_pictures(pictures, settings)
+            given_start(self._host.model(), settings, self._host.scorer())
             files = RunFolder(self._host.runs / settings.name)
             try:
                 files.make()

@@ -80,7 +80,7 @@ def build_form(trainings: Trainings) -> list[Any]:
     start = gr.Textbox(
         label="Start from",
         value="auto",
-        info="auto: CLIP chooses words from the pictures. Or words that say what they show, or file:PATH",
+        info="Words that say what they show; or auto, where there is a CLIP model that can find out from the pictures",
         max_lines=1,
         elem_id="pseudoword_start_words",
     )

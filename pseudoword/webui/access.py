@@ -4,46 +4,44 @@ from __future__ import annotations
 
 import secrets
 from collections.abc import Awaitable, Callable
+from typing import Any
 
-from fastapi import FastAPI, HTTPException, Request
+from fastapi import HTTPException, Request
 from fastapi.security import HTTPBasic, HTTPBasicCredentials
-from modules import shared
 
 basic = HTTPBasic(auto_error=False)
 
 
-def guarding_page(app: FastAPI) -> Callable[[Request], Awaitable[None]]:
-    """A dependency that refuses who has not logged in to the page, where it has a login, and is no program either."""
+def guarding_page(app: Any, api_auth: str | None) -> Callable[[Request], Awaitable[None]]:
+    """A dependency that refuses who has not logged in to `app`, Gradio's, where it has a login (--gradio-auth).
+
+    Programs that `api_auth` names come in, too: "NAME:PASSWORD", several parted by commas, or None.
+    """
 
     async def guard(request: Request) -> None:
-        if getattr(app, "auth", None) is None and getattr(app, "auth_dependency", None) is None:
+        if getattr(app, "auth", None) is None:
             return
         token = request.cookies.get("access-token") or request.cookies.get("access-token-unsecure")
-        if token in getattr(app, "tokens", {}):
-            return
-        credentials = await basic(request)
-        if not (shared.cmd_opts.api and shared.cmd_opts.api_auth and is_known(credentials)):
+        if token not in app.tokens and not is_known(await basic(request), api_auth):
             raise HTTPException(401, "Log in to the WebUI first.")
 
     return guard
 
 
-def guarding_programs() -> Callable[[Request], Awaitable[None]]:
+def guarding_programs(api_auth: str | None) -> Callable[[Request], Awaitable[None]]:
     """A dependency that asks for what --api-auth names, where it is given, as the WebUI's own API does."""
 
     async def guard(request: Request) -> None:
-        if shared.cmd_opts.api_auth and not is_known(await basic(request)):
-            raise HTTPException(
-                401, "The user or the password is wrong; give those of --api-auth.", {"WWW-Authenticate": "Basic"}
-            )
+        if api_auth and not is_known(await basic(request), api_auth):
+            message = "The user or the password is wrong; give those of --api-auth."
+            raise HTTPException(401, message, {"WWW-Authenticate": "Basic"})
 
     return guard
 
 
-def is_known(credentials: HTTPBasicCredentials | None) -> bool:
-    """Whether --api-auth names these. Takes as long for nearly right ones as for wrong ones."""
-    if credentials is None:
+def is_known(credentials: HTTPBasicCredentials | None, api_auth: str | None) -> bool:
+    """Whether `api_auth` names these. Takes as long for nearly right ones as for wrong ones."""
+    if credentials is None or not api_auth:
         return False
     given = f"{credentials.username}:{credentials.password}".encode()
-    pairs = [pair.encode() for pair in shared.cmd_opts.api_auth.split(",")]
-    return sum(secrets.compare_digest(given, pair) for pair in pairs) > 0
+    return sum(secrets.compare_digest(given, pair.encode()) for pair in api_auth.split(",")) > 0

@@ -37,9 +37,10 @@ def train_tab(_: Any) -> None:
 
 def add_routes(_: gr.Blocks | None, app: FastAPI) -> None:
     """The routes of the page, and with --api those for programs."""
-    add_training_routes(app, trainings(), [Depends(guarding_page(app))])
+    api_auth = shared.cmd_opts.api_auth if shared.cmd_opts.api else None
+    add_training_routes(app, trainings(), [Depends(guarding_page(app, api_auth))])
     if shared.cmd_opts.api:
-        add_program_routes(app, trainings(), [Depends(guarding_programs())])
+        add_program_routes(app, trainings(), [Depends(guarding_programs(api_auth))])
 
 
 def failure(problem: Exception) -> str:

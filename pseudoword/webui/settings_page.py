@@ -8,6 +8,7 @@ import gradio as gr
 from modules import paths_internal, shared
 from modules.shared import OptionInfo
 
+from ..jobs.folders import folder_below
 from ..jobs.training_job import SLICE_S
 from ..ui.presets import PRESETS
 
@@ -68,7 +69,5 @@ def first_preset() -> str:
 
 
 def words_folder() -> Path:
-    """Where words go. Dots cannot lead out of the embeddings folder."""
-    root = Path(shared.cmd_opts.embeddings_dir).resolve()
-    folder = (root / shared.opts.data.get(SUBFOLDER, "").strip()).resolve()
-    return folder if folder.is_relative_to(root) else root
+    """Where words go: the WebUI's embeddings folder, or a folder in it."""
+    return folder_below(Path(shared.cmd_opts.embeddings_dir), shared.opts.data.get(SUBFOLDER, ""))

@@ -6,11 +6,12 @@ from functools import lru_cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from modules import paths_internal, sd_models, shared
+from modules import call_queue, paths_internal, sd_models, shared
 
 from ..builtin import CHECKPOINT
 from ..errors import SettingsError
-from ..hosts.webui import QueueTurns, WebuiModel
+from ..hosts.webui.model import WebuiModel
+from ..hosts.webui.queue_turns import QueueTurns
 from ..jobs.trainings import Host, Trainings
 from .settings_page import first_preset, runs_folder, slice_seconds
 from .words import embedding_files, publish, refuse_taken_name, template_files
@@ -26,7 +27,7 @@ def trainings() -> Trainings:
         Host(
             model=WebuiModel,
             scorer=scorer,
-            turns=QueueTurns(),
+            turns=QueueTurns(call_queue.queue_lock),
             runs=runs_folder(),
             slice_s=slice_seconds,
             refuse_name=refuse_taken_name,

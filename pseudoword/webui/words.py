@@ -5,13 +5,13 @@ from __future__ import annotations
 from collections.abc import Mapping
 from pathlib import Path
 
-from modules import sd_hijack, shared
+from modules import call_queue, sd_hijack, shared
 from PIL import Image
 
 from ..embedding import load_embedding
 from ..embedding.whole_file import write_whole
 from ..errors import SettingsError
-from ..hosts.webui import QueueTurns
+from ..hosts.webui.queue_turns import QueueTurns
 from ..training.contact_sheet import png_bytes
 from ..training.run_folder import RunFolder
 from .settings_page import words_folder
@@ -48,7 +48,7 @@ def publish(word: Path) -> None:
     if picture is not None:
         write_whole(folder / f"{word.stem}.preview.png", png_bytes(picture), overwrite=True)
     write_whole(folder / word.name, word.read_bytes(), overwrite=True)
-    with QueueTurns():
+    with QueueTurns(call_queue.queue_lock):
         sd_hijack.model_hijack.embedding_db.load_textual_inversion_embeddings(force_reload=True)
 
 

@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from pseudoword.errors import SettingsError
-from pseudoword.jobs.folders import check_readable
+from pseudoword.jobs.folders import check_readable, folder_below
 from pseudoword.jobs.trainings import Trainings
 from tests.jobs.small_host import small_host
 from tests.training.small_runs import draw_pictures, settings
@@ -80,3 +80,11 @@ def test_templates_that_the_host_offers_may_lie_elsewhere(allowed: Path, tmp_pat
     job = Trainings(host).start(settings(templates=str(offered)), [allowed / "cat"], uploaded=False)
     job.wait(60)
     assert job.watch().state == "finished"
+
+
+@pytest.mark.parametrize(
+    ("name", "meant"),
+    [("", ""), (" mine ", "mine"), ("a/b", "a/b"), ("..", ""), ("../secret", ""), ("/etc", ""), ("a/../../x", "")],
+)
+def test_a_folder_below_another_never_leads_out(tmp_path: Path, name: str, meant: str) -> None:
+    assert folder_below(tmp_path, name) == tmp_path / meant

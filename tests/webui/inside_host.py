@@ -42,10 +42,11 @@ from safetensors.torch import save_file  # noqa: E402
 
 sys.path[:0] = [str(Path(__file__).parents[2])]
 
-from pseudoword.diffusion import Sampling  # noqa: E402
 from pseudoword.errors import TrainingError  # noqa: E402
-from pseudoword.hosts.webui import QueueTurns, WebuiModel  # noqa: E402
+from pseudoword.hosts.webui.model import WebuiModel  # noqa: E402
+from pseudoword.hosts.webui.queue_turns import QueueTurns  # noqa: E402
 from pseudoword.text import encode_prompts  # noqa: E402
+from tests.hosts.contract import CONTRACT, keeps_gradients_to_the_word  # noqa: E402
 
 LONG = ", ".join(f"a red cat number {number} in the snow" for number in range(20))
 PROMPTS = ["", "a photo of a cat", LONG]
@@ -167,29 +168,14 @@ def check_the_unet_answers_as_it_does_to_the_webui() -> None:
     assert torch.allclose(ours, theirs.float(), atol=1e-4), (ours - theirs).abs().max()
 
 
-def check_gradients_reach_the_word_and_nothing_else() -> None:
-    model = WebuiModel()
-    encoder = model.text_encoders[0]
-    vectors = {encoder.name: torch.zeros((1, encoder.vocabulary.shape[1])).normal_().mul_(0.1).requires_grad_()}
-    side = model.native_size // model.latent_factor
-    with model.borrowed():
-        context = encode_prompts(model, ["a photo of zxqv"], {"zxqv": vectors})
-        model.predict(torch.randn(1, 4, side, side), torch.tensor([400]), context).square().mean().backward()
-    assert float(vectors[encoder.name].grad.norm()) > 0  # type: ignore[union-attr]
+def check_no_weight_gets_a_gradient() -> None:
+    keeps_gradients_to_the_word(WebuiModel())
     assert all(weight.grad is None for weight in net().parameters())
 
 
-def check_pictures_are_made_with_their_own_seeds() -> None:
-    model = WebuiModel()
-    steps: list[int] = []
-    with model.borrowed():
-        told, against = (encode_prompts(model, [prompt], {}) for prompt in ("a photo of a cat", ""))
-        sampling = Sampling(model.native_size, model.native_size, steps=3)
-        both = model.generate(told, against, sampling, [5, 6], lambda: steps.append(1))
-        second = model.generate(told, against, sampling, [6])
-    assert len(steps) == 6 and both[0].size == (model.native_size, model.native_size)
-    pixels = [picture.tobytes() for picture in (*both, *second)]
-    assert pixels[1] == pixels[2] != pixels[0]
+def check_the_contract_of_all_hosts_is_kept() -> None:
+    for promise in CONTRACT:
+        promise(WebuiModel())
 
 
 # ---- as it was found -----------------------------------------------------------------------------------------------
@@ -312,7 +298,7 @@ def check_another_vae_pauses_and_the_own_one_goes_on() -> None:
 
 def check_whoever_waits_has_the_turn_before_it_is_taken_again() -> None:
     order: list[str] = []
-    turns, wanted = QueueTurns(), threading.Event()
+    turns, wanted = QueueTurns(call_queue.queue_lock), threading.Event()
 
     def other() -> None:
         wanted.set()

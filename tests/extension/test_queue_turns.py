@@ -1,0 +1,62 @@
+"""Turns on a lock that behaves as the WebUI's does; on the WebUI's own in `tests.webui`."""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections import deque
+
+from pseudoword.hosts.webui.queue_turns import QueueTurns
+
+
+class WakingLock:
+    """Wakes whoever waits longest and then lets go, so that whoever comes just then is faster: as the WebUI's does."""
+
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+        self._guard = threading.Lock()
+        self._pending_threads: deque[threading.Event] = deque()
+
+    def acquire(self) -> bool:
+        with self._guard:
+            if self._lock.acquire(False):
+                return True
+            woken = threading.Event()
+            self._pending_threads.append(woken)
+        woken.wait()
+        return self._lock.acquire()
+
+    def release(self) -> None:
+        with self._guard:
+            if self._pending_threads:
+                self._pending_threads.popleft().set()
+            self._lock.release()
+
+
+def test_whoever_waits_has_the_turn_before_it_is_taken_again() -> None:
+    lock, order = WakingLock(), list[str]()
+    turns = QueueTurns(lock)
+
+    def other() -> None:
+        lock.acquire()
+        order.append("other")
+        lock.release()
+
+    for _ in range(20):
+        thread = threading.Thread(target=other)
+        with turns:
+            thread.start()
+            while not lock._pending_threads:
+                time.sleep(0.001)
+            order.append("we")
+        with turns:
+            order.append("we again")
+        thread.join()
+    assert order == ["we", "other", "we again"] * 20
+
+
+def test_where_nobody_waits_the_turn_can_be_taken_again_at_once() -> None:
+    turns = QueueTurns(WakingLock())
+    for _ in range(3):
+        with turns:
+            pass
