@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 from ..errors import MissingExtra, SettingsError
 from ..jobs.trainings import Host, Trainings
 from ..jobs.turns import Turns
-from ..jobs.words import RUNS
+from ..jobs.words import RUNS, trained_words
 from .console import Console
 from .model_choice import add_clip_flag, add_model_flags, check_clip_files, load_chosen_model, load_chosen_scorer
 
@@ -60,7 +60,14 @@ def run(arguments: argparse.Namespace, console: Console) -> None:
         raise SettingsError("The studio needs files of the repository; clone it, and call: python run.py studio")
     listening = listen(arguments.address, arguments.port)
     model, scorer = load_chosen_model(arguments, console), load_chosen_scorer(arguments)
-    host = Host(lambda: model, lambda: scorer, Turns(), RUNS.resolve())
+    runs = RUNS.resolve()
+    host = Host(
+        lambda: model,
+        lambda: scorer,
+        Turns(),
+        runs,
+        words=lambda: {word.name: word.path for word in trained_words(runs)},
+    )
     trainings = Trainings(host)
     serve(make_app(host, trainings, model.title), listening, arguments, console)
     if trainings.latest is not None and not trainings.latest.has_ended:

@@ -50,6 +50,11 @@ def start_of(trainings: Trainings, start: str, continued_word: str | None) -> st
     return f"{FILE_PREFIX}{words[continued_word]}"
 
 
+def words_offered(trainings: Trainings) -> list[str]:
+    """The embeddings that can be gone on from, by name, after the choice of a new word."""
+    return [NEW_WORD, *trainings.host.words()]
+
+
 def first_values(trainings: Trainings) -> list[Any]:
     """What the expert fields show at first."""
     first = trainings.host.first_preset()

@@ -24,6 +24,7 @@ from .training_handlers import (
     saved,
     started,
     thumbnails,
+    words_offered,
 )
 
 LIVE = '<div id="pseudoword-training"></div>'  # filled by javascript/pseudoword.js
@@ -84,14 +85,15 @@ def build_form(trainings: Trainings) -> list[Any]:
         max_lines=1,
         elem_id="pseudoword_start_words",
     )
-    words = list(trainings.host.words())
-    continued_word = gr.Dropdown(
-        [NEW_WORD, *words],
-        value=NEW_WORD,
-        label="or go on from an embedding",
-        visible=bool(words),
-        elem_id="pseudoword_continued",
-    )
+    with gr.Row(elem_classes="pseudoword-continued"):
+        continued_word = gr.Dropdown(
+            words_offered(trainings),
+            value=NEW_WORD,
+            label="or go on from an embedding",
+            elem_id="pseudoword_continued",
+        )
+        look = gr.Button("Refresh", min_width=90, scale=0, elem_id="pseudoword_look")
+    look.click(lambda: gr.update(choices=words_offered(trainings)), None, continued_word, queue=False)
     first = trainings.host.first_preset()
     preset = gr.Radio(
         list(PRESETS), value=first if first in PRESETS else None, label="What is it?", elem_id="pseudoword_preset"

@@ -9,10 +9,11 @@ from modules import paths_internal, shared
 from modules.shared import OptionInfo
 
 from ..jobs.folders import folder_below
+from ..jobs.saved_settings import saved_settings
 from ..jobs.training_job import SLICE_S
 from ..ui.presets import PRESETS
 
-SECTION = ("pseudoword", "Pseudoword")
+SECTION = ("pseudoword", "Pseudoword", "training")
 SLICE, RUNS, SUBFOLDER, PRESET = (
     "pseudoword_slice_seconds",
     "pseudoword_runs_folder",
@@ -31,19 +32,23 @@ def add_settings() -> None:
             gr.Slider,
             {"minimum": 0.2, "maximum": 30, "step": 0.1},
         ).info("generations of others wait this long at most; longer slices train a little faster with --medvram"),
-        PRESET: OptionInfo("object", "Preset that the form begins with", gr.Dropdown, {"choices": list(PRESETS)})
-        .info("your own are saved in the form's expert settings")
+        PRESET: OptionInfo("object", "Settings that the form begins with", gr.Dropdown, first_presets)
+        .info("a preset, or settings that were saved in the form")
         .needs_reload_ui(),
         RUNS: OptionInfo("", "Folder of the training runs", component_args=folders)
-        .info(f"empty: {default_runs()}")
+        .info("empty: pseudoword/runs beside the WebUI's own data")
         .needs_restart(),
         SUBFOLDER: OptionInfo(
             "", "Sub-folder of the embeddings folder where words go that were learned", component_args=folders
         ).info("empty: the folder itself"),
     }
-    for name, option in options.items():
-        option.section = SECTION
+    for name, option in shared.options_section(SECTION, options).items():
         shared.opts.add_option(name, option)
+
+
+def first_presets() -> dict[str, list[str]]:
+    """What the form can begin with."""
+    return {"choices": [*PRESETS, *saved_settings(runs_folder())]}
 
 
 def default_runs() -> Path:

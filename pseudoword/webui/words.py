@@ -16,23 +16,23 @@ from ..training.contact_sheet import png_bytes
 from ..training.run_folder import RunFolder
 from .settings_page import words_folder
 
-SUFFIXES = (".pt", ".bin", ".safetensors", ".png", ".webp", ".jxl", ".avif")
+SUFFIXES = (".pt", ".bin", ".safetensors")  # of embeddings; pictures may be cards, or nothing but pictures
 
 
 def embedding_files() -> Mapping[str, Path]:
-    """The WebUI's embeddings by name, those for other checkpoints too, in alphabetical order."""
-    found = {**sd_hijack.model_hijack.embedding_db.skipped_embeddings}
-    found |= sd_hijack.model_hijack.embedding_db.word_embeddings
-    files = {name: Path(embedding.filename) for name, embedding in found.items() if embedding.filename}
+    """The files in the WebUI's embeddings folder by name, those for other checkpoints too, in alphabetical order.
+
+    The WebUI's own list is empty until a checkpoint is loaded, which is after its page is built.
+    """
+    found = Path(shared.cmd_opts.embeddings_dir).rglob("*")
+    files = {path.stem: path for path in found if path.suffix.lower() in SUFFIXES}
     return dict(sorted(files.items(), key=lambda item: item[0].casefold()))
 
 
 def refuse_taken_name(name: str) -> None:
     """Raise SettingsError where the embeddings folder has a file, or a prompt an embedding, called `name`."""
-    folder = Path(shared.cmd_opts.embeddings_dir)
-    on_disk = (path.stem for path in folder.rglob("*") if path.suffix.lower() in SUFFIXES)
-    wanted = name.casefold()
-    if any(found.casefold() == wanted for found in (*embedding_files(), *on_disk)):
+    in_use = list(sd_hijack.model_hijack.embedding_db.word_embeddings)  # those of cards, too
+    if any(taken.casefold() == name.casefold() for taken in (*embedding_files(), *in_use)):
         raise SettingsError(
             f"There is an embedding {name!r} already; choose another name, or move its file out of the folder."
         )
