@@ -10,9 +10,10 @@ from typing import Any
 import k_diffusion.external
 import k_diffusion.sampling
 import torch
-from modules import devices, hashes, processing, sd_models, sd_samplers_common, sd_unet, sd_vae, shared
+from modules import devices, hashes, sd_models, sd_samplers_common, sd_unet, sd_vae, shared
 from PIL import Image
 from torch import Tensor
+from torch.nn import functional
 
 from ...diffusion import (
     Architecture,
@@ -54,6 +55,7 @@ class WebuiModel:
         self.native_size = native_size_of(net, self.latent_factor)
         self._file: str = info.filename
         self._vae: str | None = sd_vae.loaded_vae_file
+        self._masked: dict[tuple[int, int], Tensor] = {}  # (1, 5, h, w) by height and width of latents
         self._encoders: tuple[Any, Sequence[TextEncoder]] | None = None  # with what they were made from
 
     @property
@@ -153,11 +155,18 @@ class WebuiModel:
         return getattr(k_diffusion.external, kind)(loaded_net())
 
     def _told(self, latents: Tensor, context: Tensor) -> dict[str, list[Tensor]]:
-        """What the UNet gets besides `latents` (B, 4, h, w): `context`, and for inpainting models an empty picture."""
-        height, width = (side * self.latent_factor for side in latents.shape[2:])
-        with torch.no_grad():
-            picture = processing.txt2img_image_conditioning(loaded_net(), latents, width, height)
-        return {"c_crossattn": [context], "c_concat": [picture]}
+        """What the UNet gets besides `latents` (B, 4, h, w): `context`, and for inpainting models what is not masked.
+
+        Everything is masked then: a mask (1, h, w) of ones above the latents of a gray picture, as in the WebUI.
+        """
+        told = {"c_crossattn": [context]}
+        if loaded_net().model.conditioning_key == "hybrid":
+            height, width = latents.shape[2:]
+            if (height, width) not in self._masked:
+                gray = torch.zeros((1, 3, height * self.latent_factor, width * self.latent_factor))
+                self._masked[height, width] = functional.pad(self.encode_images(gray).mean, (0, 0, 0, 0, 1, 0), value=1)
+            told["c_concat"] = [self._masked[height, width].expand(len(latents), -1, -1, -1)]
+        return told
 
     def _be_loaded(self) -> None:
         """Raise TrainingError unless the WebUI has, or by its own settings would have next, this checkpoint and VAE."""
