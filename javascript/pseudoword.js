@@ -99,6 +99,11 @@
     box.replaceChildren(...parts);
   };
 
+  const buttonCalled = (name) => {
+    const element = document.getElementById(`pseudoword_${name}`);
+    return element && element.tagName !== "BUTTON" ? element.querySelector("button") : element;
+  };
+
   // The buttons that make no sense now are greyed out; the server ignores them, too.
   const enable = (now) => {
     const sensible = {
@@ -108,20 +113,17 @@
       stop: UNDER_WAY.includes(now.state),
       cancel: UNDER_WAY.includes(now.state),
     };
-    for (const [name, is] of Object.entries(sensible)) {
-      const element = document.getElementById(`pseudoword_${name}`);
-      const button = element && (element.tagName === "BUTTON" ? element : element.querySelector("button"));
-      if (button) button.classList.toggle("pseudoword-idle", !is);
-    }
+    for (const [name, is] of Object.entries(sensible)) buttonCalled(name)?.classList.toggle("pseudoword-idle", !is);
   };
 
-  // In the WebUI a word that was learned gets its card under Textual Inversion at once.
+  // When a training has ended there are other runs and words to choose from; in the WebUI a word gets its card, too.
   const CARDS = ["txt2img", "img2img"].map((tab) => `${tab}_textual_inversion_extra_refresh_internal`);
-  let before = "";
-  const showCard = (now) => {
-    const isLearned = UNDER_WAY.includes(before) && ["finished", "stopped"].includes(now.state);
+  let before = null;
+  const refreshLists = (now) => {
+    const hasEnded = UNDER_WAY.includes(before) && !UNDER_WAY.includes(now.state);
+    if (hasEnded) for (const id of CARDS) document.getElementById(id)?.dispatchEvent(new Event("click"));
+    if (hasEnded || before === null) buttonCalled("refresh")?.click();
     before = now.state;
-    if (isLearned) for (const id of CARDS) document.getElementById(id)?.dispatchEvent(new Event("click"));
   };
 
   let drawn = "";
@@ -137,7 +139,7 @@
       const now = JSON.parse(text);
       draw(box, now);
       enable(now);
-      showCard(now);
+      refreshLists(now);
     } catch (problem) {
       drawn = "";
       box.replaceChildren(make("p", "warning", `The server cannot be reached (${problem.message}); trying again.`));

@@ -202,7 +202,7 @@ def _add_ordering_routes(router: APIRouter, trainings: Trainings) -> None:
 
 def start(trainings: Trainings, request: schemas.TrainingRequest) -> TrainingJob:
     """Begin the training that `request` describes. Raises PseudowordError where it cannot begin."""
-    settings = TrainSettings.from_dict(request.settings)
+    settings = TrainSettings.from_dict({**trainings.host.defaults(), **request.settings})
     folder = (request.folder or "").strip()
     if request.pictures and folder:
         raise SettingsError("There are pictures and a folder; give one of the two.")

@@ -54,8 +54,9 @@ class Slices:
             self._enter()
 
     def _enter(self) -> None:
+        seconds = self._seconds()
         with ExitStack() as stack:
             stack.enter_context(self._turns)
             stack.enter_context(self._borrowed())
+            self._ends = time.monotonic() + seconds
             self._held = stack.pop_all()
-        self._ends = time.monotonic() + self._seconds()

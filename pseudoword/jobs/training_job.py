@@ -220,6 +220,8 @@ class TrainingJob:
 
     def _remove(self) -> None:
         """Remove the run's folder, which is the job's own."""
+        with self._changed:
+            self._run = None  # with it what could be seen of it
         try:
             shutil.rmtree(self.files.path)
         except OSError as problem:

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from typing import Any
+from collections.abc import Callable
+from typing import Any, TypeAlias
 
 import gradio as gr
 
@@ -33,11 +34,16 @@ CONFIRM_CANCEL = "Cancel this training and remove what was learned?"
 CONFIRM_REMOVE = "Remove this run with its pictures, previews and checkpoint?"
 
 
+Lists: TypeAlias = list[tuple[Any, Callable[[], list[str]]]]
+"""Dropdowns of what there is just now, each with what tells its choices."""
+
+
 def build(trainings: Trainings) -> None:
     """Put the panel where Gradio builds now."""
+    lists: Lists = []
     with gr.Row(elem_classes="pseudoword-panel"):
         with gr.Column(scale=1, min_width=320):
-            form = build_form(trainings)
+            form = build_form(trainings, lists)
             start_button = gr.Button("Start", variant="primary", elem_id="pseudoword_start")
             message = gr.HTML(elem_id="pseudoword_message")
         with gr.Column(scale=1, min_width=320):
@@ -47,7 +53,15 @@ def build(trainings: Trainings) -> None:
                     for order, label in ORDERS.items()
                 }
             gr.HTML(LIVE)
-            build_earlier_runs(trainings, message)
+            build_earlier_runs(trainings, message, lists)
+    # Pressed by the page's script, when the panel comes into view and when a training has ended.
+    refresh = gr.Button("Refresh", elem_id="pseudoword_refresh", elem_classes="pseudoword-hidden")
+    refresh.click(
+        lambda: [gr.update(choices=offered()) for _, offered in lists],
+        None,
+        [dropdown for dropdown, _ in lists],
+        queue=False,
+    )
     start_button.click(
         lambda *values: started(trainings, *values), form, message, queue=False, api_name="pseudoword_start"
     )
@@ -56,7 +70,7 @@ def build(trainings: Trainings) -> None:
         gradio_versions.on_click(button, give(trainings, order), message, asks)
 
 
-def build_form(trainings: Trainings) -> list[Any]:
+def build_form(trainings: Trainings, lists: Lists) -> list[Any]:
     """What a training needs to be told; returns the fields in the order that `started` takes them."""
     files = gradio_versions.uploads(
         "Pictures, 3 to 10 (drop them here)", sorted(SUFFIXES) + [".txt"], "pseudoword_pictures"
@@ -85,38 +99,33 @@ def build_form(trainings: Trainings) -> list[Any]:
         max_lines=1,
         elem_id="pseudoword_start_words",
     )
-    with gr.Row(elem_classes="pseudoword-continued"):
-        continued_word = gr.Dropdown(
-            words_offered(trainings),
-            value=NEW_WORD,
-            label="or go on from an embedding",
-            elem_id="pseudoword_continued",
-        )
-        look = gr.Button("Refresh", min_width=90, scale=0, elem_id="pseudoword_look")
-    look.click(lambda: gr.update(choices=words_offered(trainings)), None, continued_word, queue=False)
+    continued_word = gr.Dropdown(
+        words_offered(trainings), value=NEW_WORD, label="or go on from an embedding", elem_id="pseudoword_continued"
+    )
+    lists.append((continued_word, lambda: words_offered(trainings)))
     first = trainings.host.first_preset()
     preset = gr.Radio(
         list(PRESETS), value=first if first in PRESETS else None, label="What is it?", elem_id="pseudoword_preset"
     )
     with gr.Accordion("Expert settings", open=False):
         expert = make_fields(first_values(trainings), trainings.host.templates())
-        build_saved_settings(trainings, expert)
+        build_saved_settings(trainings, expert, lists)
     files.change(thumbnails, files, gallery, queue=False)
     preset.change(lambda chosen: preset_values(trainings, chosen), preset, expert, queue=False)
     name.change(lambda text: name_says(trainings, text), name, name_hint, queue=False)
     return [files, folder, name, start, continued_word, *expert]
 
 
-def build_saved_settings(trainings: Trainings, expert: list[Any]) -> None:
+def build_saved_settings(trainings: Trainings, expert: list[Any], lists: Lists) -> None:
     """Below the expert settings: save them under a name, and recall them."""
-    with gr.Row():
-        chosen = gr.Dropdown(
-            list(saved_settings(trainings.host.runs)),
-            label="Saved settings",
-            allow_custom_value=True,
-            info="Write a name to save under, or choose one to recall",
-            elem_id="pseudoword_saved",
-        )
+    chosen = gr.Dropdown(
+        list(saved_settings(trainings.host.runs)),
+        label="Saved settings",
+        allow_custom_value=True,
+        info="Write a name to save under, or choose one to recall",
+        elem_id="pseudoword_saved",
+    )
+    lists.append((chosen, lambda: list(saved_settings(trainings.host.runs))))
     with gr.Row():
         save = gr.Button("Save", min_width=90, elem_id="pseudoword_save_settings")
         recall = gr.Button("Recall", min_width=90, elem_id="pseudoword_recall_settings")
@@ -127,15 +136,14 @@ def build_saved_settings(trainings: Trainings, expert: list[Any]) -> None:
     forget.click(lambda name: saved(trainings, name), chosen, [chosen, told], queue=False)
 
 
-def build_earlier_runs(trainings: Trainings, message: Any) -> None:
+def build_earlier_runs(trainings: Trainings, message: Any, lists: Lists) -> None:
     """Runs that are not under way: go on with an interrupted one, remove one."""
     with gr.Accordion("Earlier runs", open=False):
         earlier = gr.Dropdown(trainings.earlier(), label="Runs", elem_id="pseudoword_earlier")
         with gr.Row():
-            refresh = gr.Button("Look again", elem_id="pseudoword_refresh")
             go_on = gr.Button("Go on with it", elem_id="pseudoword_go_on")
             remove = gr.Button("Remove it", elem_id="pseudoword_remove")
-    refresh.click(lambda: gr.update(choices=trainings.earlier()), None, earlier, queue=False)
+    lists.append((earlier, trainings.earlier))
     go_on.click(lambda chosen: continued(trainings, chosen), earlier, message, queue=False)
     gradio_versions.on_click(
         remove, lambda chosen: removed(trainings, chosen), [earlier, message], CONFIRM_REMOVE, earlier

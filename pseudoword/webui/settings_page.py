@@ -13,6 +13,7 @@ from ..jobs.saved_settings import saved_settings
 from ..jobs.training_job import SLICE_S
 from ..ui.presets import PRESETS
 
+LONGEST_SLICE_S = 30.0
 SECTION = ("pseudoword", "Pseudoword", "training")
 SLICE, RUNS, SUBFOLDER, PRESET = (
     "pseudoword_slice_seconds",
@@ -30,7 +31,7 @@ def add_settings() -> None:
             SLICE_S,
             "Seconds that a training holds the model at a time",
             gr.Slider,
-            {"minimum": 0.2, "maximum": 30, "step": 0.1},
+            {"minimum": 0.2, "maximum": LONGEST_SLICE_S, "step": 0.1},
         ).info("generations of others wait this long at most; longer slices train a little faster with --medvram"),
         PRESET: OptionInfo("object", "Settings that the form begins with", gr.Dropdown, first_presets)
         .info("a preset, or settings that were saved in the form")
@@ -63,8 +64,12 @@ def runs_folder() -> Path:
 
 
 def slice_seconds() -> float:
-    """How long a training holds the model."""
-    return float(shared.opts.data.get(SLICE, SLICE_S))
+    """How long a training holds the model: what is set, where that is a length, which a program may have missed."""
+    try:
+        seconds = float(shared.opts.data.get(SLICE, SLICE_S))
+    except (TypeError, ValueError):
+        return SLICE_S
+    return seconds if 0 < seconds <= LONGEST_SLICE_S else SLICE_S
 
 
 def first_preset() -> str:

@@ -42,9 +42,12 @@ def trainings() -> Trainings:
 
 
 def defaults() -> dict[str, Any]:
-    """Settings that follow the WebUI's own: its CLIP skip, which it applies to Stable Diffusion 1.x alone."""
+    """Settings that follow the WebUI's own: its CLIP skip, which it applies to Stable Diffusion 1.x alone.
+
+    When the page is built no checkpoint may be loaded yet; most are of that kind.
+    """
     net = sd_models.model_data.sd_model
-    return {"clip_skip": shared.opts.CLIP_stop_at_last_layers} if net is not None and net.is_sd1 else {}
+    return {} if net is not None and not net.is_sd1 else {"clip_skip": shared.opts.CLIP_stop_at_last_layers}
 
 
 def readable_folders() -> list[Path] | None:

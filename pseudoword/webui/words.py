@@ -31,8 +31,9 @@ def embedding_files() -> Mapping[str, Path]:
 
 def refuse_taken_name(name: str) -> None:
     """Raise SettingsError where the embeddings folder has a file, or a prompt an embedding, called `name`."""
-    in_use = list(sd_hijack.model_hijack.embedding_db.word_embeddings)  # those of cards, too
-    if any(taken.casefold() == name.casefold() for taken in (*embedding_files(), *in_use)):
+    database = sd_hijack.model_hijack.embedding_db  # knows the names of cards, too
+    known = [*embedding_files(), *database.word_embeddings, *database.skipped_embeddings]
+    if any(taken.casefold() == name.casefold() for taken in known):
         raise SettingsError(
             f"There is an embedding {name!r} already; choose another name, or move its file out of the folder."
         )

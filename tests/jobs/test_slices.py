@@ -83,3 +83,13 @@ def test_work_that_is_no_longer_wanted_ends_between_passes(model: Model) -> None
     with pytest.raises(Interrupted), ours.one():
         ours.between_passes()
     assert is_free(turns)
+
+
+def test_a_length_that_is_none_takes_no_turn(model: Model) -> None:
+    def no_length() -> float:
+        raise ValueError("fast")
+
+    turns = Turns()
+    with pytest.raises(ValueError), Slices(turns, model.borrowed, no_length, lambda: True).one():
+        raise AssertionError("it must not begin")
+    assert is_free(turns) and model.told == []

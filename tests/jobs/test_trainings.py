@@ -98,7 +98,7 @@ def test_a_cancelled_training_leaves_nothing_and_frees_the_name(trainings: Train
     trained_for(job, 2)
     job.cancel()
     job.wait(60)
-    assert job.watch().state == "cancelled"
+    assert job.watch().state == "cancelled" and job.watch().records == ()
     assert not job.files.path.exists()
     start(trainings, pictures).wait(60)
 

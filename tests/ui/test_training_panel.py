@@ -69,8 +69,8 @@ def test_the_panel_is_built_and_every_button_is_wired(trainings: Trainings) -> N
 
     config = asyncio.run(build()).config
     buttons = [part["props"]["value"] for part in config["components"] if part["type"] == "button"]
-    assert buttons[:6] == ["Refresh", "Save", "Recall", "Forget", "Start", "Pause"]
-    assert buttons[6:] == ["Resume", "Stop, keep", "Cancel", "Look again", "Go on with it", "Remove it"]
+    assert buttons[:5] == ["Save", "Recall", "Forget", "Start", "Pause"]
+    assert buttons[5:] == ["Resume", "Stop, keep", "Cancel", "Go on with it", "Remove it", "Refresh"]
     assert len(config["dependencies"]) == len(buttons) + 3  # and the pictures, the preset, and the name
 
 

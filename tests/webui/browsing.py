@@ -1,12 +1,13 @@
-"""The WebUI's page in a real browser: its tabs, the fields of the panel, and what our script says in the console."""
+"""The WebUI's page in a real browser: its tabs, the fields of the panel, and what scripts complain of."""
 
 from __future__ import annotations
 
+import os
 import shutil
 from pathlib import Path
 from typing import Any
 
-from tests.webui.server import PATIENCE_S, Webui
+from tests.webui.server import ADDRESS_OF_WEBUI, PATIENCE_S, Webui
 
 CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
 LIVE = "#pseudoword-training"
@@ -14,7 +15,7 @@ KEPT = "kept"  # what a question that was answered with no ends the click with
 
 
 class Visitor:
-    """Somebody's window on `webui`, with what our script complained of in it."""
+    """Somebody's window on `webui`, with what scripts complained of in it."""
 
     def __init__(self, browser: Any, webui: Webui) -> None:
         self.webui = webui
@@ -32,7 +33,8 @@ class Visitor:
             self.complaints.append(f"{message.text} ({place})")
 
     def _note_error(self, error: Any) -> None:
-        if KEPT not in error.message:
+        is_the_webui_s_own = f"file={os.environ[ADDRESS_OF_WEBUI]}/" in (error.stack or "")
+        if KEPT not in error.message and not is_the_webui_s_own:
             self.complaints.append(f"{error.message}\n{error.stack}")
 
     def look_at_training(self) -> None:
@@ -54,6 +56,15 @@ class Visitor:
     def field(self, name: str) -> Any:
         """A field of the panel by the end of its id."""
         return self.page.locator(f"#pseudoword_{name} textarea, #pseudoword_{name} input").first
+
+    def choices(self, name: str) -> list[str]:
+        """What a field of the panel offers."""
+        self.field(name).click()
+        offered = self.page.locator(f"#pseudoword_{name} ul li")
+        offered.first.wait_for()
+        told: list[str] = offered.all_inner_texts()
+        self.field(name).blur()
+        return [text.replace("✓", "").strip() for text in told]
 
     def press(self, name: str) -> None:
         """Press a button of the panel."""

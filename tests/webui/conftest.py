@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
 
+from tests.webui.browsing import CHROMIUM, Visitor
 from tests.webui.server import ADDRESS_OF_PYTHON, ADDRESS_OF_WEBUI, Webui, furnished, running
 
 HERE = Path(__file__).parent
@@ -49,3 +50,22 @@ def webui(usual_webui: Webui) -> Iterator[Webui]:
     usual_webui.end_trainings()
     yield usual_webui
     usual_webui.end_trainings()
+
+
+@pytest.fixture
+def visit() -> Iterator[Callable[[Webui], Visitor]]:
+    """Opens a WebUI in a browser's window of its own; a complaint of a script in it fails the test."""
+    playwright = pytest.importorskip("playwright.sync_api")
+    if CHROMIUM is None:
+        pytest.skip("there is no Chromium here")
+    with playwright.sync_playwright() as play:
+        browser = play.chromium.launch(executable_path=CHROMIUM, args=["--no-sandbox"])
+        visitors: list[Visitor] = []
+
+        def opened(webui: Webui) -> Visitor:
+            visitors.append(Visitor(browser, webui))
+            return visitors[-1]
+
+        yield opened
+        browser.close()
+    assert not [complaint for visitor in visitors for complaint in visitor.complaints]

@@ -83,9 +83,10 @@ class Webui:
     def start(self) -> None:
         """Start it, and wait until it answers and its checkpoint is loaded."""
         self._told_before = self._output.stat().st_size if self._output.exists() else 0
-        launch = Path(os.environ[ADDRESS_OF_WEBUI]) / "launch.py"
-        command = [os.environ[ADDRESS_OF_PYTHON], str(launch), "--data-dir", str(self.folder), *AS_IT_IS, *ON_A_CPU]
-        command += ["--port", str(self.port), *self.flags]
+        program = Path(os.environ[ADDRESS_OF_WEBUI])
+        command = [os.environ[ADDRESS_OF_PYTHON], str(program / "launch.py"), "--data-dir", str(self.folder)]
+        command += ["--gradio-allowed-path", str(program)]  # its own scripts, which it has in the usual working folder
+        command += [*AS_IT_IS, *ON_A_CPU, "--port", str(self.port), *self.flags]
         with open(self._output, "ab") as output:
             self._process = subprocess.Popen(
                 command, cwd=self.folder, env=environment(self.folder), stdout=output, stderr=output,
@@ -117,8 +118,8 @@ class Webui:
     # ---- what programs ask ----------------------------------------------------------------------------------------
 
     def ask(self, path: str, body: Any = None, login: str = "", method: str | None = None, **headers: str) -> Answer:
-        """GET `path`, or POST `body` to it as JSON; `login` is USER:PASSWORD."""
-        data = None if body is None else json.dumps(body).encode()
+        """GET `path`, or POST `body` to it, as JSON unless it is bytes; `login` is USER:PASSWORD."""
+        data = body if body is None or isinstance(body, bytes) else json.dumps(body).encode()
         sent = {"Content-Type": "application/json", **headers}
         if login:
             sent["Authorization"] = f"Basic {base64.b64encode(login.encode()).decode()}"
@@ -130,9 +131,10 @@ class Webui:
             with problem:
                 return Answer(problem.code, problem.read(), dict(problem.headers))
 
-    def teach(self, name: str, settings: Mapping[str, Any], folder: Path = PICTURES) -> Answer:
+    def teach(self, name: str, settings: Mapping[str, Any], folder: Path = PICTURES, login: str = "") -> Answer:
         """Ask for a training on the pictures in `folder`."""
-        return self.ask("/pseudoword/v1/trainings", {"settings": {"name": name, **settings}, "folder": str(folder)})
+        asked = {"settings": {"name": name, **settings}, "folder": str(folder)}
+        return self.ask("/pseudoword/v1/trainings", asked, login)
 
     def begin(self, name: str, settings: Mapping[str, Any] = ENDLESS, folder: Path = PICTURES) -> None:
         """Start a training, and wait for its first steps."""

@@ -3,38 +3,19 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Callable, Iterator
+import shutil
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any, TypeAlias
 
-import pytest
-
-from tests.webui.browsing import CHROMIUM, LIVE, Visitor
+from tests.webui.browsing import LIVE, Visitor
 from tests.webui.server import PICTURES, WORD_OF_BEFORE, Webui
 
-playwright = pytest.importorskip("playwright.sync_api")
-pytestmark = pytest.mark.skipif(CHROMIUM is None, reason="there is no Chromium here")
-Visit: TypeAlias = Callable[[], Visitor]
-
-
-@pytest.fixture
-def visit(webui: Webui) -> Iterator[Visit]:
-    """Opens the WebUI in a window of its own; a complaint of our script fails the test."""
-    with playwright.sync_playwright() as play:
-        browser = play.chromium.launch(executable_path=CHROMIUM, args=["--no-sandbox"])
-        visitors: list[Visitor] = []
-
-        def opened() -> Visitor:
-            visitors.append(Visitor(browser, webui))
-            return visitors[-1]
-
-        yield opened
-        browser.close()
-    assert not [complaint for visitor in visitors for complaint in visitor.complaints]
+Visit: TypeAlias = Callable[[Webui], Visitor]
 
 
 def test_a_word_is_taught_in_one_window_while_another_watches_and_generates(webui: Webui, visit: Visit) -> None:
-    ours, theirs = visit(), visit()
+    ours, theirs = visit(webui), visit(webui)
     begin_in(ours)
     for visitor in (ours, theirs):
         visitor.sees("Learning wugling: step")
@@ -91,7 +72,7 @@ def assert_there_is_a_card(visitor: Visitor) -> None:
 
 
 def test_cancelling_asks_first(webui: Webui, visit: Visit) -> None:
-    visitor = visit()
+    visitor = visit(webui)
     webui.begin("dax-word")
     visitor.sees("Learning dax-word")
     questions: list[str] = []
@@ -110,14 +91,16 @@ def test_cancelling_asks_first(webui: Webui, visit: Visit) -> None:
     visitor.sees("Cancelled; nothing of it is left")
     assert questions == ["Cancel this training and remove what was learned?"] * 2
     assert not runs_of(webui, "dax-word")
+    visitor.reload()
+    visitor.sees("Cancelled; nothing of it is left")
 
 
 def runs_of(webui: Webui, name: str) -> list[Path]:
     return list((webui.folder / "pseudoword" / "runs").glob(name))
 
 
-def test_settings_are_saved_under_a_name_recalled_and_forgotten(visit: Visit) -> None:
-    visitor = visit()
+def test_settings_are_saved_under_a_name_recalled_and_forgotten(webui: Webui, visit: Visit) -> None:
+    visitor = visit(webui)
     visitor.unfold("Expert settings")
     visitor.field("steps").fill("77")
     visitor.field("early_stop").uncheck()
@@ -146,8 +129,8 @@ def name_saved_settings(visitor: Visitor, name: str) -> None:
     visitor.field("saved").press("Enter")
 
 
-def test_a_form_that_lacks_something_is_answered_in_a_sentence(visit: Visit) -> None:
-    visitor = visit()
+def test_a_form_that_lacks_something_is_answered_in_a_sentence(webui: Webui, visit: Visit) -> None:
+    visitor = visit(webui)
     visitor.press("start")
     visitor.is_told("#pseudoword_message", "There are no pictures yet")
     visitor.field("folder").fill(str(PICTURES))
@@ -155,8 +138,38 @@ def test_a_form_that_lacks_something_is_answered_in_a_sentence(visit: Visit) -> 
     visitor.is_told("#pseudoword_message", "cannot be used for an embedding")
 
 
-def test_what_is_written_in_the_form_is_shown_as_text(visit: Visit) -> None:
-    visitor = visit()
+def test_what_is_written_in_the_form_is_shown_as_text(webui: Webui, visit: Visit) -> None:
+    visitor = visit(webui)
     visitor.field("name").fill("<img src=x onerror=alert(1)>")
     visitor.is_told("#pseudoword_name_hint", "cannot be used")
     assert not visitor.page.query_selector("#pseudoword_name_hint img")
+
+
+def test_every_embedding_is_offered_to_go_on_from_also_one_that_came_later(webui: Webui, visit: Visit) -> None:
+    visitor = visit(webui)
+    assert WORD_OF_BEFORE in visitor.choices("continued")
+    embeddings = webui.folder / "embeddings"
+    shutil.copyfile(embeddings / f"{WORD_OF_BEFORE}.safetensors", embeddings / "toma.safetensors")
+    visitor.press("look")
+    visitor.page.wait_for_timeout(2000)
+    assert {WORD_OF_BEFORE, "toma"} <= set(visitor.choices("continued"))
+
+
+def test_the_picture_of_a_word_is_not_offered_to_go_on_from(webui: Webui, visit: Visit) -> None:
+    visitor = visit(webui)
+    shutil.copyfile(next(PICTURES.glob("*.png")), webui.folder / "embeddings" / "fep.preview.png")
+    visitor.press("look")
+    visitor.page.wait_for_timeout(2000)
+    assert not [choice for choice in visitor.choices("continued") if "preview" in choice]
+
+
+def test_saved_settings_are_offered_after_the_page_was_reloaded(webui: Webui, visit: Visit) -> None:
+    visitor = visit(webui)
+    visitor.unfold("Expert settings")
+    name_saved_settings(visitor, "landscapes")
+    visitor.press("save_settings")
+    visitor.is_told("#pseudoword_saved_message", "landscapes is saved")
+    visitor.reload()
+    visitor.unfold("Expert settings")
+    visitor.page.set_default_timeout(10_000)  # for the choices to appear, of which there may be none
+    assert "landscapes" in visitor.choices("saved")

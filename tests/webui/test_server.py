@@ -89,13 +89,15 @@ def swollen(megabytes: int) -> bytes:
 
 
 UNFIT_FILES = {
-    "a header that claims too much": (lambda: png(60_000, 60_000), "60000 × 60000"),
-    "a real picture that is too large": (lambda: png(30_000, 30_000, rows=swollen(113)), "30000 × 30000"),
+    "a header that claims too much": (lambda: png(60_000, 60_000), "claims more than 64 million pixels"),
+    "a real picture that is too large": (
+        lambda: png(30_000, 30_000, rows=swollen(113)),
+        "claims more than 64 million pixels",
+    ),
     "a small picture with a bomb in its text": (
         lambda: png(64, 64, chunk(b"zTXt", b"about\0\0" + swollen(400)), rows=zlib.compress(bytes(64 * 9))),
         "is broken or cut off",
     ),
-    "a small picture with too many pixels": (lambda: png(64, 64, rows=swollen(400)), ""),
     "a text": (lambda: b"no picture at all\n" * 100, "no picture in the formats"),
     "nothing": (lambda: b"", "is empty"),
 }
@@ -138,6 +140,23 @@ def assert_refused(answer: Answer, webui: Webui, reason: str = "") -> None:
 
 def is_a_sentence(text: str) -> bool:
     return text.endswith(".") and "\n" not in text and "Traceback" not in text and len(text) < 1000
+
+
+def test_a_training_that_was_cancelled_tells_of_no_pictures(webui: Webui) -> None:
+    webui.begin("zxql", {**ENDLESS, "preview_every": 10})
+    webui.order("zxql", "cancel")
+    seen = webui.wait_for_state("zxql", "cancelled")
+    for preview in seen["previews"]:
+        assert webui.ask(f"/pseudoword/v1/training/previews/{preview['step']}.png").status == 200
+
+
+def test_a_setting_that_cannot_be_used_costs_a_training_at_most(tmp_path: Path) -> None:
+    with running(furnished(tmp_path / "webui"), "--api") as webui:
+        before, _ = webui.picture()
+        assert webui.ask("/sdapi/v1/options", {"pseudoword_slice_seconds": "fast"}).status == 200
+        webui.teach("zxqm", ENDLESS)
+        webui.wait_for("zxqm", lambda seen: seen["step"] > 0 or seen["state"] == "failed")
+        assert webui.picture()[0] == before
 
 
 # ---- what goes wrong on the way --------------------------------------------------------------------------------------
