@@ -9,6 +9,7 @@ import pytest
 from PIL import Image
 
 from pseudoword.embedding import EmbeddingLibrary, EmbeddingMetadata, load_embedding, save_embedding
+from pseudoword.embedding.library import MAX_DEPTH, embedding_files
 from pseudoword.errors import EmbeddingFileError, SettingsError
 from tests.embedding import words
 
@@ -133,6 +134,20 @@ def test_links_to_folders_are_followed_once(tmp_path: Path) -> None:
     (tmp_path / "real" / "around").symlink_to(tmp_path / "library")
     library = EmbeddingLibrary(tmp_path / "library")
     assert library.names() == ["moon"] and not library.broken
+
+
+def test_folders_that_cannot_be_looked_into_are_told_and_stop_nothing(tmp_path: Path) -> None:
+    deep = tmp_path.joinpath(*["d"] * (MAX_DEPTH + 1))
+    deep.mkdir(parents=True)
+    for folder in (deep.parent, deep):
+        save_embedding(words.sd1("moon"), folder / "moon")
+    told: list[OSError] = []
+    assert list(embedding_files(tmp_path, told.append)) == [deep.parent / "moon.safetensors"]
+    assert list(embedding_files(tmp_path / "none", told.append)) == list(embedding_files(tmp_path / "none")) == []
+    assert [(error.filename, error.strerror) for error in told] == [
+        (str(deep.parent), "its folders are nested more than 100 deep"),
+        (str(tmp_path / "none"), "No such file or directory"),
+    ]
 
 
 def test_every_format_can_be_saved_into_a_library(tmp_path: Path) -> None:

@@ -55,6 +55,32 @@ def test_whoever_waits_has_the_turn_before_it_is_taken_again() -> None:
     assert order == ["we", "other", "we again"] * 20
 
 
+def test_whoever_was_woken_and_is_slow_goes_first() -> None:
+    for _ in range(20):
+        lock, order = WakingLock(), list[str]()
+        turns = QueueTurns(lock)
+
+        def slow(lock: WakingLock = lock, order: list[str] = order) -> None:
+            lock._lock.acquire()
+            order.append("slow")
+            lock.release()
+
+        def we(turns: QueueTurns = turns, order: list[str] = order) -> None:
+            with turns:
+                order.append("we")
+
+        lock.acquire()
+        threads = [threading.Thread(target=slow), threading.Thread(target=we)]
+        for thread in threads:
+            thread.start()
+        while not lock._pending_threads:
+            time.sleep(0.001)
+        lock.release()
+        for thread in threads:
+            thread.join()
+        assert order == ["slow", "we"]
+
+
 def test_where_nobody_waits_the_turn_can_be_taken_again_at_once() -> None:
     turns = QueueTurns(WakingLock())
     for _ in range(3):

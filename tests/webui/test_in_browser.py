@@ -150,7 +150,7 @@ def test_every_embedding_is_offered_to_go_on_from_also_one_that_came_later(webui
     assert WORD_OF_BEFORE in visitor.choices("continued")
     embeddings = webui.folder / "embeddings"
     shutil.copyfile(embeddings / f"{WORD_OF_BEFORE}.safetensors", embeddings / "toma.safetensors")
-    visitor.press("look")
+    visitor.reload()
     visitor.page.wait_for_timeout(2000)
     assert {WORD_OF_BEFORE, "toma"} <= set(visitor.choices("continued"))
 
@@ -158,7 +158,7 @@ def test_every_embedding_is_offered_to_go_on_from_also_one_that_came_later(webui
 def test_the_picture_of_a_word_is_not_offered_to_go_on_from(webui: Webui, visit: Visit) -> None:
     visitor = visit(webui)
     shutil.copyfile(next(PICTURES.glob("*.png")), webui.folder / "embeddings" / "fep.preview.png")
-    visitor.press("look")
+    visitor.reload()
     visitor.page.wait_for_timeout(2000)
     assert not [choice for choice in visitor.choices("continued") if "preview" in choice]
 

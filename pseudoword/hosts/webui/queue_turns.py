@@ -6,7 +6,7 @@ import time
 from types import TracebackType
 from typing import Any
 
-MOMENT_S = 0.005  # in which a thread that was woken takes the lock
+MOMENT_S = 0.01  # in which a thread that was woken takes the lock
 PATIENCE_S = 1.0  # for a machine that is busy
 
 
@@ -21,7 +21,13 @@ class QueueTurns:
         self._lock = lock
 
     def __enter__(self) -> None:
-        self._lock.acquire()
+        while True:
+            self._lock.acquire()
+            # Whoever was woken before us and is slower stands at the bare lock, which we took from under him.
+            self._lock._lock.release()
+            time.sleep(MOMENT_S)
+            if self._lock._lock.acquire(False):
+                return
 
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
