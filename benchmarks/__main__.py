@@ -6,14 +6,21 @@ import argparse
 import json
 import platform
 import tempfile
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from . import demo, norm, overhead, peer, words
+from . import demo, norm, overhead, peer, webui_startup, webui_training, webui_waiting, words
 from .document import MEASURED
 from .training import Bench, threads
+from .webui.place import NotNamed
 
-NAMES = ("overhead", "demo", "peer", "norm", "words")
+WEBUI: dict[str, Callable[[Path], dict[str, Any]]] = {
+    "webui-training": webui_training.measure,
+    "webui-waiting": webui_waiting.measure,
+    "webui-startup": webui_startup.measure,
+}
+NAMES = ("overhead", "demo", "peer", "norm", "words", *WEBUI)
 
 
 def main() -> None:
@@ -30,7 +37,11 @@ def main() -> None:
     chosen.output.mkdir(parents=True, exist_ok=True)
     for name in chosen.names or NAMES:
         with tempfile.TemporaryDirectory(prefix="pseudoword-bench-") as folder:
-            figures = run(name, Path(folder), chosen.output)
+            try:
+                figures = run(name, Path(folder), chosen.output)
+            except NotNamed as problem:
+                print(f"{name}: {problem}", flush=True)
+                continue
         figures = {"machine": f"{platform.machine()}, {threads()} CPU threads", **figures}
         text = json.dumps(figures, indent=1)
         print(f"{name}: {text}", flush=True)
@@ -38,7 +49,9 @@ def main() -> None:
 
 
 def run(name: str, work: Path, output: Path) -> dict[str, Any]:
-    """Figures of the benchmark `name`; pictures worth keeping go to `output`."""
+    """Figures of the benchmark `name`; pictures worth keeping go to `output`. Raises NotNamed without a WebUI."""
+    if name in WEBUI:
+        return WEBUI[name](work)
     if name == "demo":
         return demo.measure(work)
     if name == "words":

@@ -8,6 +8,8 @@ from typing import Any
 
 from tools.pages import ROOT, table, write_section
 
+from . import webui_startup, webui_training, webui_waiting
+
 MEASURED = ROOT / "build" / "benchmarks"
 PAGE = ROOT / "docs" / "figures.md"
 
@@ -71,6 +73,9 @@ SECTIONS = {
     "peer": peer_section,
     "overhead": overhead_section,
     "demo": demo_section,
+    "webui-training": webui_training.as_table,
+    "webui-waiting": webui_waiting.as_table,
+    "webui-startup": webui_startup.as_table,
 }
 
 
@@ -82,7 +87,8 @@ def main() -> None:
         content = "Not measured on this version yet."
         if measured.exists():
             figures = json.loads(measured.read_text(encoding="utf-8"))
-            content = f"Measured on {figures['machine']}.\n\n" + section(figures)
+            load = f", load average {figures['load average']}" if "load average" in figures else ""
+            content = f"Measured on {figures['machine']}{load}.\n\n" + section(figures)
         if name == "words" and sheet.exists():
             shutil.copyfile(sheet, PAGE.parent / sheet.name)
             content += f"\n![For each word: training pictures, the best known word, the trained word]({sheet.name})\n"
