@@ -31,6 +31,7 @@ COMMANDS = {
     "train": "teach a model a new word from a few pictures",
     "generate": "make pictures with a trained word",
     "convert": "write an embedding in another file format",
+    "inspect": "see what embeddings are made of, and make words of others",
 }
 
 DESCRIPTION = "Teach a Stable Diffusion model a new word from a few pictures, and make pictures with it."

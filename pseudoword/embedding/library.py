@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import errno
 import os
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
 from types import MappingProxyType
@@ -21,6 +22,9 @@ from pseudoword.embedding.files import (
 )
 from pseudoword.embedding.names import check_name
 from pseudoword.errors import EmbeddingFileError
+
+MAX_DEPTH = 100
+"""Sub-folders below a folder of embeddings that are looked into; os.walk calls itself for each."""
 
 
 @dataclass(frozen=True)
@@ -49,7 +53,7 @@ class EmbeddingLibrary:
 
     def refresh(self) -> None:
         """Look at the folder again; files that did not change since are not read again."""
-        findings = {path: self._examine(path) for path in sorted(_embedding_files(self.folder))}
+        findings = {path: self._examine(path) for path in sorted(embedding_files(self.folder))}
         paths: dict[str, tuple[str, Path]] = {}
         broken: dict[Path, str] = {}
         for path, finding in findings.items():
@@ -134,18 +138,31 @@ class EmbeddingLibrary:
             return _Finding(stamp, broken=str(error))
         if embedding is None:
             return _Finding(stamp)
-        return _Finding(stamp, name=embedding.name if path.suffix.lower() == ".png" else path.stem)
+        return _Finding(stamp, name=word_in(path, embedding))
 
 
-def _embedding_files(folder: Path) -> Iterator[Path]:
-    """Files that may be embeddings. Links to folders are followed, as in the WebUI, each folder once."""
+def word_in(path: Path, embedding: Embedding) -> str:
+    """What prompts call the word that was read from `path`: as the file is called, a picture card as it says inside."""
+    return embedding.name if path.suffix.lower() == ".png" else path.stem
+
+
+def embedding_files(folder: Path, on_error: Callable[[OSError], object] | None = None) -> Iterator[Path]:
+    """Files that may be embeddings. Links to folders are followed, as in the WebUI, each folder once.
+
+    A folder that cannot be read, or has more than `MAX_DEPTH` others above it, is passed over and told to `on_error`.
+    """
     seen: set[str] = set()
-    for root, folders, files in os.walk(folder, followlinks=True):
+    top = os.fspath(folder).count(os.sep)
+    for root, folders, files in os.walk(folder, onerror=on_error, followlinks=True):
         real = os.path.realpath(root)
         if real in seen:
             folders.clear()
             continue
         seen.add(real)
+        if folders and root.count(os.sep) - top >= MAX_DEPTH:
+            folders.clear()
+            if on_error is not None:
+                on_error(OSError(errno.ENAMETOOLONG, f"its folders are nested more than {MAX_DEPTH} deep", root))
         stems = {Path(file).stem for file in files if Path(file).suffix.lower() in KNOWN_SUFFIXES - {".png"}}
         for file in files:
             path = Path(root, file)

@@ -19,7 +19,7 @@ from .memory import within_memory
 from .randomness import step_generator
 from .settings import TrainSettings
 
-# One picture of 512×512 or 64 of 64×64: on a GPU more at once are hardly faster, and encoding is what needs most memory.
+# One picture of 512×512, or 64 of 64×64: more at once are hardly faster, and nothing else needs as much memory.
 ENCODED_PIXELS = 2**18
 
 

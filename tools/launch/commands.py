@@ -19,7 +19,7 @@ WEBUI = Environment(ROOT, ".venv-webui", ROOT / "requirements" / "webui.txt")
 WEBUI_PYTHON = "3.10"
 NO_SUCH_PYTHON = 69  # EX_UNAVAILABLE, which no test runner uses: .ci/run tells it from failed tests
 
-PSEUDOWORD_COMMANDS = ("demo", "studio", "train", "generate", "convert")
+PSEUDOWORD_COMMANDS = ("demo", "studio", "train", "generate", "convert", "inspect")
 OWN_COMMANDS = ("test", "lint", "bench", "help")
 GENERAL_FLAGS = ("--json", "--version", "--help")  # pseudoword's, which may stand before a command
 
@@ -31,6 +31,7 @@ usage: python run.py COMMAND [ARGUMENTS]
   train     teach a model a new word from a few pictures of yours
   generate  make pictures with a trained word
   convert   write an embedding in another file format
+  inspect   see what embeddings are made of, and make words of others
   test      run the tests; --pins webui runs them under the WebUI's exact packages (needs Python 3.10)
   lint      check style and types
   bench     measure speed and quality
