@@ -22,7 +22,7 @@ def register() -> None:
     """Register all callbacks. The trainings themselves outlive a reload of the UI: one that is under way goes on."""
     callbacks = {"ui_settings": add_settings, "ui_train_tabs": train_tab, "app_started": add_routes}
     for category, callback in callbacks.items():
-        # Not by `on_ui_settings` and its like: each looks through the stack for the name of this file, which takes 0.1 s.
+        # Not by `on_ui_settings` and its like: each looks for the name of this file in the stack, which takes 0.1 s.
         known = script_callbacks.callback_map[f"callbacks_{category}"]
         script_callbacks.add_callback(known, callback, category=category, filename=__file__)
 
