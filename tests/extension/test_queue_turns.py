@@ -6,6 +6,9 @@ import threading
 import time
 from collections import deque
 
+import pytest
+
+from pseudoword.hosts.webui import queue_turns
 from pseudoword.hosts.webui.queue_turns import QueueTurns
 
 
@@ -55,12 +58,16 @@ def test_whoever_waits_has_the_turn_before_it_is_taken_again() -> None:
     assert order == ["we", "other", "we again"] * 20
 
 
-def test_whoever_was_woken_and_is_slow_goes_first() -> None:
-    for _ in range(20):
-        lock, order = WakingLock(), list[str]()
+def test_whoever_was_woken_and_is_slow_goes_first(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(queue_turns, "MOMENT_S", 0.3)  # slow may be slower where tests run
+    for _ in range(3):
+        lock, order, stands_there = WakingLock(), list[str](), threading.Event()
         turns = QueueTurns(lock)
 
-        def slow(lock: WakingLock = lock, order: list[str] = order) -> None:
+        def slow(
+            lock: WakingLock = lock, order: list[str] = order, stands_there: threading.Event = stands_there
+        ) -> None:
+            stands_there.set()
             lock._lock.acquire()
             order.append("slow")
             lock.release()
@@ -73,8 +80,10 @@ def test_whoever_was_woken_and_is_slow_goes_first() -> None:
         threads = [threading.Thread(target=slow), threading.Thread(target=we)]
         for thread in threads:
             thread.start()
+        stands_there.wait()
         while not lock._pending_threads:
             time.sleep(0.001)
+        time.sleep(0.1)
         lock.release()
         for thread in threads:
             thread.join()
