@@ -19,8 +19,8 @@ from .memory import within_memory
 from .randomness import step_generator
 from .settings import TrainSettings
 
-# One picture of 512×512, or 64 of 64×64: more at once are hardly faster, and nothing else needs as much memory.
-ENCODED_PIXELS = 2**18
+# One picture of 512×512, or a few small ones: more at once are hardly faster, and nothing else needs as much memory.
+ENCODED_PIXELS, ENCODED_AT_MOST = 2**18, 4
 
 
 @dataclass(frozen=True)
@@ -157,7 +157,7 @@ def encode_one_by_one(
     ]
     views: dict[int, list[CachedLatents]] = {place: [] for place in range(len(shapes))}
     skipped: list[Skipped] = []
-    encoder = _Encoder(model, max(1, ENCODED_PIXELS // size**2))
+    encoder = _Encoder(model, max(1, min(ENCODED_AT_MOST, ENCODED_PIXELS // size**2)))
     done = 0
     for shape in sorted(set(shapes)):
         waiting: list[_View] = []
