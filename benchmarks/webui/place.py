@@ -73,17 +73,7 @@ class Webui:
 
     def environment(self, data: Path) -> dict[str, str]:
         """The variables for any of its programs, one thread on the CPU unless the caller's say otherwise."""
-        kept = {name: value for name, value in os.environ.items() if name not in ("PYTHONPATH", "COMMANDLINE_ARGS")}
-        return (
-            {"OMP_NUM_THREADS": "1"}
-            | kept
-            | {
-                "PYTHONDONTWRITEBYTECODE": "1",
-                "GRADIO_TEMP_DIR": str(data / "gradio"),
-                "GRADIO_ANALYTICS_ENABLED": "False",
-                ADDRESS_OF_WEBUI: str(self.folder),
-            }
-        )
+        return {"OMP_NUM_THREADS": ONE_THREAD} | quiet_environment(data) | {ADDRESS_OF_WEBUI: str(self.folder)}
 
     def run(self, data: Path, program: Path, job: dict[str, Any]) -> Any:
         """What `program`, which gets `job` as a file, leaves in its result file; it runs in the WebUI's process."""
@@ -167,6 +157,16 @@ class Server:
         request = Request(f"http://127.0.0.1:{self.port}{path}", data, {"Content-Type": "application/json"})
         with build_opener(ProxyHandler({})).open(request, timeout=PATIENCE_S) as answer:
             return json.load(answer)
+
+
+def quiet_environment(data: Path) -> dict[str, str]:
+    """Variables to start the WebUI with: nothing of ours, and nothing written beside its own program."""
+    kept = {name: value for name, value in os.environ.items() if name not in ("PYTHONPATH", "COMMANDLINE_ARGS")}
+    return kept | {
+        "PYTHONDONTWRITEBYTECODE": "1",
+        "GRADIO_TEMP_DIR": str(data / "gradio"),
+        "GRADIO_ANALYTICS_ENABLED": "False",
+    }
 
 
 def copy(source: Path, target: Path) -> None:

@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from ..diffusion import TextEncoder
     from ..embedding import Embedding
     from ..inspect.figures import WordFigures
+    from ..inspect.maps import Plane
     from ..inspect.vocabulary import Vocabulary
 
 DESCRIPTION = """\
@@ -92,11 +93,13 @@ def show_words(arguments: argparse.Namespace, console: Console) -> None:
     """The figures of every file that is named."""
     from ..inspect.figures import figures_of
     from ..inspect.health import findings_of
+    from ..inspect.maps import plane_of
     from ..inspect.vocabulary import Vocabulary
 
     embeddings = [load_embedding(place) for place in arguments.places]
     encoders = load_chosen_model(arguments, console).text_encoders
     vocabularies = [Vocabulary.of_encoder(encoder) for encoder in encoders]
+    planes = [] if arguments.plots is None else [plane_of(vocabulary) for vocabulary in vocabularies]
     values, texts = [], []
     for embedding in embeddings:
         figures = figures_of(embedding, vocabularies, arguments.nearest, with_specials=False)
@@ -104,7 +107,7 @@ def show_words(arguments: argparse.Namespace, console: Console) -> None:
         values.append(as_values(embedding, figures, [finding.sentence for finding in findings]))
         texts.append(as_text(embedding, figures, [f"{finding.level}: {finding.sentence}" for finding in findings]))
         if arguments.plots is not None:
-            draw(arguments.plots, embedding, figures, vocabularies, encoders)
+            draw(arguments.plots, embedding, figures, list(zip(vocabularies, planes, encoders, strict=True)))
     console.result({"words": values}, "\n\n".join(texts))
 
 
@@ -147,17 +150,16 @@ def draw(
     folder: Path,
     embedding: Embedding,
     figures: WordFigures,
-    vocabularies: Sequence[Vocabulary],
-    encoders: Sequence[TextEncoder],
+    model: Sequence[tuple[Vocabulary, Plane, TextEncoder]],
 ) -> None:
-    """The plots of one word and the data behind them, in `folder`."""
+    """The plots of one word and the data behind them, in `folder`, for each text encoder of `model`."""
     from ..inspect import layers, maps, plots, tables
 
     folder.mkdir(parents=True, exist_ok=True)
-    for vocabulary, encoder in zip(vocabularies, encoders, strict=True):
+    for vocabulary, plane, encoder in model:
         found = figures.encoders[vocabulary.encoder]
         stem = f"{embedding.name}-{vocabulary.encoder}"
-        word_map = maps.word_map(embedding, found, vocabulary, maps.plane_of(vocabulary))
+        word_map = maps.word_map(embedding, found, vocabulary, plane)
         by_layer = layers.layer_figures(encoder, embedding)
         files: dict[str, bytes] = {
             "norms.png": plots.norms_plot(embedding.name, found, vocabulary),

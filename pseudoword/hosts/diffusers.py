@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 import warnings
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, contextmanager, nullcontext
@@ -31,6 +30,7 @@ from ..errors import MissingExtra, ModelError, SettingsError
 from ..text import BytePairTokenizer, ClipTextEncoder
 from . import checkpoints
 from .checkpoints import Configuration
+from .sampling import rows_for, same_length, to_pictures
 
 # Pixels that are denoised, and decoded, at once: 4 pictures of 512×512 or 256 of 64×64; decoding needs far more memory.
 DENOISED_PIXELS, DECODED_PIXELS = 2**20, 2**18
@@ -302,24 +302,3 @@ def frozen(module: Any, device: torch.device, dtype: torch.dtype) -> Any:
     """`module` on `device` in `dtype`, ready to use, with no weight that wants a gradient."""
     assert isinstance(module, nn.Module)
     return nn.Module.to(module, device=device, dtype=dtype).eval().requires_grad_(False)  # diffusers' own `to` chats
-
-
-def rows_for(context: Tensor, count: int) -> Tensor:
-    """`context` with `count` rows: as it is, or its only row repeated. Raises SettingsError for any other number."""
-    if len(context) not in (1, count):
-        raise SettingsError(
-            f"{len(context)} prompts do not go with {count} seeds; give one prompt, or one for each seed."
-        )
-    return context.expand(count, -1, -1)
-
-
-def same_length(first: Tensor, second: Tensor) -> tuple[Tensor, Tensor]:
-    """Both contexts (B, 77·chunks, D) with as many chunks: attention sees no difference when a context is repeated."""
-    length = math.lcm(first.shape[1], second.shape[1])
-    return first.repeat(1, length // first.shape[1], 1), second.repeat(1, length // second.shape[1], 1)
-
-
-def to_pictures(pixels: Tensor) -> list[Image.Image]:
-    """RGB pictures of `pixels` (B, 3, H, W) in [-1, 1]."""
-    array = ((pixels + 1) * 127.5).round().clamp(0, 255).byte().permute(0, 2, 3, 1).cpu().numpy()
-    return [Image.fromarray(picture) for picture in array]

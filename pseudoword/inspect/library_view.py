@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import csv
-import io
 import json
 import unicodedata
 from collections.abc import Callable, Iterable, Sequence
@@ -14,6 +12,7 @@ from typing import Any, TypeAlias
 from ..diffusion import Architecture
 from ..embedding.metadata import encodable
 from ..errors import SettingsError
+from .csv_text import csv_text
 from .library_row import LibraryRow, ModelShape
 from .library_table import LibraryTable
 
@@ -100,12 +99,7 @@ def ordered(rows: Iterable[LibraryRow], column: str, *, descending: bool = False
 
 def to_csv(rows: Sequence[LibraryRow]) -> str:
     """`rows` with a line of titles, by RFC 4180. Texts that a spreadsheet would compute get an apostrophe in front."""
-    written = io.StringIO(newline="")
-    table = csv.writer(written)
-    table.writerow(COLUMNS)
-    for row in rows:
-        table.writerow([_cell(value_of(row)) for value_of in COLUMNS.values()])
-    return written.getvalue()
+    return csv_text(list(COLUMNS), ([value_of(row) for value_of in COLUMNS.values()] for row in rows))
 
 
 def to_json(table: LibraryTable) -> str:
@@ -140,10 +134,3 @@ def _rank(value: Value) -> Any:
 def _comparable(text: str) -> str:
     # Decomposed, as macOS stores the names of files: composed letters that people type are found, é sorts beside e.
     return unicodedata.normalize("NFD", unicodedata.normalize("NFD", text).casefold())
-
-
-def _cell(value: Value) -> Value:
-    if not isinstance(value, str):
-        return value
-    text = value.replace("\0", "�")  # at which readers of CSV stop
-    return "'" + text if text.startswith(("=", "+", "-", "@", "\t", "\r")) else text

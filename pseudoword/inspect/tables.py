@@ -1,40 +1,14 @@
-"""Figures as CSV text, a header row first, for spreadsheets and programs.
-
-Texts that a spreadsheet would take for a formula get an apostrophe in front: token texts, and names of embeddings that
-come from strangers, may begin with anything.
-"""
+"""Figures as CSV text, a header row first, for spreadsheets and programs."""
 
 from __future__ import annotations
 
-import csv
-import io
-from collections.abc import Iterable, Sequence
-from typing import TypeAlias
+from collections.abc import Sequence
 
+from .csv_text import Cell, csv_text
 from .figures import EncoderFigures, Relations, WordFigures
 from .health import Finding
 from .layers import LayerFigures
 from .maps import WordMap
-
-Cell: TypeAlias = "str | int | float | None"
-FORMULA_STARTS = ("=", "+", "-", "@", "\t", "\r")
-
-
-def csv_text(header: Sequence[str], rows: Iterable[Sequence[Cell]]) -> str:
-    """`rows` below `header`; lines end with a carriage return and a line feed, as RFC 4180 wants. None is empty."""
-    buffer = io.StringIO(newline="")
-    writer = csv.writer(buffer)
-    writer.writerow(header)
-    writer.writerows([harmless(cell) for cell in row] for row in rows)
-    return buffer.getvalue()
-
-
-def harmless(cell: Cell) -> Cell:
-    """`cell`, with an apostrophe before a text that would be a formula; numbers stay as they are."""
-    # Spaces before it don't stop all programs from seeing a formula.
-    if isinstance(cell, str) and cell.lstrip(" \n").startswith(FORMULA_STARTS):
-        return "'" + cell
-    return cell
 
 
 def norms_table(figures: WordFigures) -> str:

@@ -178,16 +178,13 @@ class TrainingJob:
 
     def _go_on(self, events: Iterator[Event]) -> bool:
         """Train in slices until the run has finished, which is returned, or another order came."""
-        with contextlib.suppress(Interrupted):
-            while self._order == "go on":
-                with self._slices.one():
-                    is_fresh = True  # one event at least, however short a slice is
-                    while self._order == "go on" and (is_fresh or not self._slices.is_over):
-                        event = next(events)
-                        self._note(event)
-                        if isinstance(event, Finished):
-                            return True
-                        is_fresh = False
+        with contextlib.suppress(Interrupted), self._slices.one():
+            while True:
+                self._slices.between_passes()
+                event = next(events)
+                self._note(event)
+                if isinstance(event, Finished):
+                    return True
         return False
 
     def _borrowed(self) -> AbstractContextManager[None]:

@@ -10,7 +10,7 @@ from modules import call_queue, paths_internal, sd_models, shared
 
 from ..builtin import CHECKPOINT
 from ..errors import SettingsError
-from ..hosts.webui.model import WebuiModel
+from ..hosts.webui.model import loaded_model
 from ..hosts.webui.queue_turns import QueueTurns
 from ..jobs.trainings import Host, Trainings
 from .settings_page import first_preset, runs_folder, slice_seconds
@@ -25,7 +25,7 @@ def trainings() -> Trainings:
     """They are made when the first page is built."""
     return Trainings(
         Host(
-            model=WebuiModel,
+            model=loaded_model,
             scorer=scorer,
             turns=QueueTurns(call_queue.queue_lock),
             runs=runs_folder(),
@@ -90,6 +90,6 @@ def scorer() -> ClipScorer | None:
     The built-in one knows drawings of things alone, and would misjudge the pictures of another checkpoint.
     """
     given = scorer_of_flag()
-    if given is not None or WebuiModel().title != Path(CHECKPOINT).stem:
+    if given is not None or loaded_model().title != Path(CHECKPOINT).stem:
         return given
     return builtin_scorer()

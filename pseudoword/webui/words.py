@@ -8,7 +8,7 @@ from pathlib import Path
 from modules import call_queue, sd_hijack, shared
 from PIL import Image
 
-from ..embedding import load_embedding
+from ..embedding import library, load_embedding
 from ..embedding.whole_file import write_whole
 from ..errors import SettingsError
 from ..hosts.webui.queue_turns import QueueTurns
@@ -16,16 +16,14 @@ from ..training.contact_sheet import png_bytes
 from ..training.run_folder import RunFolder
 from .settings_page import words_folder
 
-SUFFIXES = (".pt", ".bin", ".safetensors")  # of embeddings; pictures may be cards, or nothing but pictures
-
 
 def embedding_files() -> Mapping[str, Path]:
     """The files in the WebUI's embeddings folder by name, those for other checkpoints too, in alphabetical order.
 
     The WebUI's own list is empty until a checkpoint is loaded, which is after its page is built.
     """
-    found = Path(shared.cmd_opts.embeddings_dir).rglob("*")
-    files = {path.stem: path for path in found if path.suffix.lower() in SUFFIXES}
+    found = library.embedding_files(Path(shared.cmd_opts.embeddings_dir))
+    files = {path.stem: path for path in found if path.suffix.lower() != ".png"}  # a card, or nothing but a picture
     return dict(sorted(files.items(), key=lambda item: item[0].casefold()))
 
 

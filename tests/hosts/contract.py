@@ -86,6 +86,15 @@ def keeps_a_seed_to_its_picture(model: DiffusionModel) -> None:
     assert len(steps) >= 3, "others are let in between two steps"
 
 
+def keeps_prompts_of_any_length_together(model: DiffusionModel) -> None:
+    """A prompt of two chunks goes with an empty one, as for the preview of a word of many vectors."""
+    with model.borrowed():
+        told, against = encode_prompts(model, [f"{PROMPT}, " * 30], {}), encode_prompts(model, [""], {})
+        assert told.context.shape[1] > against.context.shape[1] == 77
+        [picture] = model.generate(told, against, Sampling(model.native_size, model.native_size, steps=1), [5])
+    assert picture.size == (model.native_size,) * 2
+
+
 def keeps_the_way_it_was_found(model: DiffusionModel) -> None:
     def answer() -> Tensor:
         with model.borrowed(), torch.no_grad():

@@ -9,6 +9,7 @@ import pytest
 import torch
 
 from pseudoword.inspect import tables
+from pseudoword.inspect.csv_text import csv_text
 from pseudoword.inspect.figures import figures_of, relations_of
 from pseudoword.inspect.health import findings_of
 from pseudoword.inspect.layers import layer_figures
@@ -61,4 +62,4 @@ def test_a_token_that_would_be_a_formula_gets_an_apostrophe(text: str) -> None:
 
 
 def test_negative_numbers_stay_numbers() -> None:
-    assert tables.csv_text(["a", "b"], [[-0.5, None]]) == "a,b\r\n-0.5,\r\n"
+    assert csv_text(["a", "b"], [[-0.5, None]]) == "a,b\r\n-0.5,\r\n"

@@ -7,7 +7,8 @@ import shutil
 from pathlib import Path
 from typing import Any
 
-from tests.webui.server import ADDRESS_OF_WEBUI, PATIENCE_S, Webui
+from benchmarks.webui.place import ADDRESS_OF_WEBUI
+from tests.webui.server import PATIENCE_S, Webui
 
 CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
 LIVE = "#pseudoword-training"

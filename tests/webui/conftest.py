@@ -8,8 +8,9 @@ from pathlib import Path
 
 import pytest
 
+from benchmarks.webui.place import ADDRESS_OF_PYTHON, ADDRESS_OF_WEBUI
 from tests.webui.browsing import CHROMIUM, Visitor
-from tests.webui.server import ADDRESS_OF_PYTHON, ADDRESS_OF_WEBUI, Webui, furnished, running
+from tests.webui.server import Webui, furnished, running
 
 HERE = Path(__file__).parent
 LIMIT_S = 1800  # for one test on a machine that is busy with other things; a guard against hanging, not a measure

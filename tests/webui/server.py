@@ -6,9 +6,7 @@ import base64
 import contextlib
 import json
 import os
-import shutil
 import signal
-import socket
 import subprocess
 import time
 from collections.abc import Callable, Iterator, Mapping
@@ -23,16 +21,23 @@ import torch
 from PIL import Image
 from safetensors.torch import load_file, save_file
 
-ADDRESS_OF_WEBUI, ADDRESS_OF_PYTHON = "PSEUDOWORD_WEBUI_DIR", "PSEUDOWORD_WEBUI_PYTHON"
-ROOT = Path(__file__).parents[2]
-BUILTIN = ROOT / "pseudoword" / "builtin"
+from benchmarks.webui.place import (
+    ADDRESS_OF_PYTHON,
+    ADDRESS_OF_WEBUI,
+    AS_IT_IS,
+    BUILTIN,
+    EXTENSION,
+    ON_A_CPU,
+    ROOT,
+    copy,
+    free_port,
+    quiet_environment,
+)
+
 PICTURES = BUILTIN / "samples" / "penguin"
-EXTENSION = ("install.py", "preload.py", "style.css", "scripts", "javascript", "pseudoword")
 CHECKPOINT, OTHER_CHECKPOINT = "pseudoword-mini", "other-mini"
 WORD_OF_BEFORE = "blicket"
 PATIENCE_S = 300  # the machine may be busy with other things
-ON_A_CPU = ["--skip-torch-cuda-test", "--use-cpu", "all", "--no-half"]
-AS_IT_IS = ["--skip-prepare-environment", "--do-not-download-clip", "--skip-version-check"]
 SMALL_PICTURES = {"txt2img/Width/value": 64, "txt2img/Height/value": 64, "txt2img/Sampling steps/value": 8}
 
 ENDLESS = {
@@ -89,7 +94,7 @@ class Webui:
         command += [*AS_IT_IS, *ON_A_CPU, "--port", str(self.port), *self.flags]
         with open(self._output, "ab") as output:
             self._process = subprocess.Popen(
-                command, cwd=self.folder, env=environment(self.folder), stdout=output, stderr=output,
+                command, cwd=self.folder, env=quiet_environment(self.folder), stdout=output, stderr=output,
                 start_new_session=True,
             )  # fmt: skip
         self.wait_until_told("Startup time", "Model loaded in")
@@ -218,14 +223,6 @@ def furnished(folder: Path) -> Path:
     return folder
 
 
-def copy(source: Path, target: Path) -> None:
-    """Copy a file, or a folder without what Python compiled in it."""
-    if source.is_dir():
-        shutil.copytree(source, target, ignore=shutil.ignore_patterns("__pycache__"))
-    else:
-        shutil.copyfile(source, target)
-
-
 def add_other_checkpoint(folder: Path) -> None:
     """A second checkpoint in the WebUI's `folder`, like the first but for its name and hash."""
     models = folder / "models" / "Stable-diffusion"
@@ -235,20 +232,3 @@ def add_other_checkpoint(folder: Path) -> None:
         {"about": "another checkpoint"},
     )
     copy(models / f"{CHECKPOINT}.yaml", models / f"{OTHER_CHECKPOINT}.yaml")
-
-
-def environment(folder: Path) -> dict[str, str]:
-    """The variables that the server is started with: nothing of ours, and nothing written beside the program."""
-    kept = {name: value for name, value in os.environ.items() if name not in ("PYTHONPATH", "COMMANDLINE_ARGS")}
-    return kept | {
-        "PYTHONDONTWRITEBYTECODE": "1",
-        "GRADIO_TEMP_DIR": str(folder / "gradio"),
-        "GRADIO_ANALYTICS_ENABLED": "False",
-    }
-
-
-def free_port() -> int:
-    """A port that nobody listens on."""
-    with socket.create_server(("127.0.0.1", 0)) as server:
-        port: int = server.getsockname()[1]
-        return port

@@ -14,19 +14,9 @@ from urllib.parse import urlencode
 
 import pytest
 
+from benchmarks.webui.place import ADDRESS_OF_PYTHON, ADDRESS_OF_WEBUI, quiet_environment
 from tests.webui.browsing import Visitor
-from tests.webui.server import (
-    ADDRESS_OF_PYTHON,
-    ADDRESS_OF_WEBUI,
-    ENDLESS,
-    PICTURES,
-    SHORT,
-    Answer,
-    Webui,
-    environment,
-    furnished,
-    running,
-)
+from tests.webui.server import ENDLESS, PICTURES, SHORT, Answer, Webui, furnished, running
 
 PROGRAM, VISITOR = "program:secret", {"username": "visitor", "password": "word"}
 FORM = {"Content-Type": "application/x-www-form-urlencoded"}
@@ -37,7 +27,7 @@ FORM = {"Content-Type": "application/x-www-form-urlencoded"}
 
 def python(folder: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
     """What the WebUI's Python answers, called as the WebUI calls the installers of extensions."""
-    variables = {**environment(folder), "PYTHONPATH": os.environ[ADDRESS_OF_WEBUI]}
+    variables = {**quiet_environment(folder), "PYTHONPATH": os.environ[ADDRESS_OF_WEBUI]}
     command = [os.environ[ADDRESS_OF_PYTHON], *arguments]
     answer = subprocess.run(command, cwd=folder, env=variables, capture_output=True, text=True)
     assert answer.returncode == 0, answer.stdout + answer.stderr

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
@@ -28,6 +29,7 @@ from ...diffusion import (
     go_on,
 )
 from ...errors import ModelError, TrainingError
+from ..sampling import rows_for, same_length, to_pictures
 from .borrowing import borrowed
 from .text_encoders import text_encoders_of
 
@@ -117,13 +119,12 @@ class WebuiModel:
 
         DPM++ 2M on Karras' noise levels, as the standalone model does, one picture at a time.
         """
-        pictures = []
+        told, against = rows_for(conditioning.context, len(seeds)), rows_for(negative.context, len(seeds))
+        pictures: list[Image.Image] = []
         for place, seed in enumerate(seeds):
-            row = min(place, len(conditioning.context) - 1)
-            context = torch.cat([negative.context[:1], conditioning.context[row : row + 1]]).to(devices.device)
-            latents = self._denoise(context, sampling, seed, between_steps)
-            pixels = ((self.decode_latents(latents)[0] + 1) * 127.5).round().byte()  # (3, H, W)
-            pictures.append(Image.fromarray(pixels.permute(1, 2, 0).cpu().numpy()))
+            some = slice(place, place + 1)
+            context = torch.cat(same_length(against[some], told[some])).to(devices.device)
+            pictures += to_pictures(self.decode_latents(self._denoise(context, sampling, seed, between_steps)))
         return pictures
 
     def _denoise(self, context: Tensor, sampling: Sampling, seed: int, between_steps: BetweenPasses) -> Tensor:
@@ -188,6 +189,21 @@ class WebuiModel:
                 )
             sd_vae.reload_vae_weights(net)
         refuse_unfit(net)
+
+
+def loaded_model() -> WebuiModel:
+    """The checkpoint that is loaded now: one object for as long as it and its VAE are, with its tokenizer and hash.
+
+    Raises ModelError for what cannot be trained on.
+    """
+    net = loaded_net()
+    refuse_unfit(net)
+    return _model_of(net.sd_checkpoint_info.filename, net.sd_checkpoint_info.sha256, sd_vae.loaded_vae_file)
+
+
+@lru_cache(maxsize=1)
+def _model_of(filename: str, sha256: str | None, vae: str | None) -> WebuiModel:
+    return WebuiModel()
 
 
 def loaded_net() -> Any:

@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
-import torch
 from modules import devices
 from torch import Tensor
 
@@ -48,5 +47,4 @@ class AsTheWebuiComputes:
     def encode(self, token_ids: Tensor, input_vectors: Tensor, clip_skip: int = 1) -> Tensor:
         """Hidden states (B, 77, D), float32; see `TextEncoder.encode`."""
         with devices.autocast():
-            states = self._inner.encode(token_ids, input_vectors, clip_skip)
-        return states.to(torch.float32)
+            return self._inner.encode(token_ids, input_vectors, clip_skip)
