@@ -117,10 +117,32 @@ class TextEncoder(Protocol):
     def encode(self, token_ids: Tensor, input_vectors: Tensor, clip_skip: int = 1) -> Tensor:
         """Hidden states (B, 77, D) of `input_vectors` (B, 77, D), standing in for the vectors of `token_ids` (B, 77).
 
-        `clip_skip` 1 is the last layer, 2 the one before, …; the final layer norm is applied to any of them, as in
-        A1111. Gradients flow to `input_vectors` where they are wanted. Raises SettingsError for a layer that is absent.
+        `clip_skip` 1 is the layer that the diffusion model was made with: the last, or for SD 2 and SDXL the one before
+        it. 2 is the layer before that one, …. The final layer norm is applied to any of them, as SD 1 and 2 read them;
+        SDXL reads its layer without. Gradients flow to `input_vectors` where they are wanted. Raises SettingsError for
+        a layer that is absent.
         """
         ...
+
+    def encode_layers(self, token_ids: Tensor, input_vectors: Tensor, clip_skips: Sequence[int]) -> Tensor:
+        """What `encode` gives for each of `clip_skips`, at least one: (len(clip_skips), B, 77, D), from one pass.
+
+        The pass ends after the last block that is needed.
+        """
+        ...
+
+
+@dataclass(frozen=True)
+class LoadedEncoders:
+    """The text encoders of the checkpoint that is loaded, one or for SDXL two, whatever else can be done with it.
+
+    `title` is the checkpoint's for people; `identity` changes when another one is loaded.
+    """
+
+    title: str
+    identity: str
+    architecture: Architecture
+    encoders: Sequence[TextEncoder]
 
 
 @dataclass(frozen=True)

@@ -9,7 +9,6 @@ import hashlib
 import json
 import pickle
 import re
-import zipfile
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -107,15 +106,15 @@ def read_configuration(folder: Path) -> Configuration:
 
 def weights_in(folder: Path) -> Path:
     """The weights of one part of a diffusers folder, in full precision where both are there. Raises ModelError."""
-    stem = "model" if folder.name == "text_encoder" else "diffusion_pytorch_model"
+    stem = "model" if folder.name.startswith("text_encoder") else "diffusion_pytorch_model"
     for path in (folder / f"{stem}.safetensors", folder / f"{stem}.fp16.safetensors"):
         if path.exists():
             return path
     raise ModelError(f"{folder} has no {stem}.safetensors; convert the model's weights to safetensors.")
 
 
-def read_tensors(path: Path) -> dict[str, Tensor]:
-    """All tensors of a single-file checkpoint, safetensors or `.ckpt`, told apart by content. Raises ModelError."""
+def is_pickled(path: Path) -> bool:
+    """Whether a single-file checkpoint is a `.ckpt` and no safetensors file, told by content. Raises ModelError."""
     try:
         with path.open("rb") as file:
             beginning = file.read(10)
@@ -124,7 +123,12 @@ def read_tensors(path: Path) -> dict[str, Tensor]:
             f"{path} cannot be read ({error.strerror}); give a checkpoint file or a diffusers folder."
         ) from error
     # Safetensors first: its file begins with the header's length, whose lowest byte may be that of a pickle.
-    if not looks_like_safetensors(beginning) and (beginning[:2] == b"PK" or beginning[:1] == b"\x80"):
+    return not looks_like_safetensors(beginning) and (beginning[:2] == b"PK" or beginning[:1] == b"\x80")
+
+
+def read_tensors(path: Path) -> dict[str, Tensor]:
+    """All tensors of a single-file checkpoint, safetensors or `.ckpt`, told apart by content. Raises ModelError."""
+    if is_pickled(path):
         return read_pickled(path)
     from safetensors import SafetensorError
     from safetensors.torch import load_file
@@ -137,25 +141,28 @@ def read_tensors(path: Path) -> dict[str, Tensor]:
         ) from error
 
 
-def read_pickled(path: Path) -> dict[str, Tensor]:
-    """The tensors of a `.ckpt`, where they can be read without executing anything. Raises ModelError."""
+def read_pickled(path: Path, mapped: bool = False) -> dict[str, Tensor]:
+    """The tensors of a `.ckpt`, where they can be read without executing anything. Raises ModelError.
+
+    `mapped` leaves their numbers in the file until they are used, which a file that torch saved before 1.6 is not fit
+    for.
+    """
     try:
-        content = torch.load(path, map_location="cpu", weights_only=True)
+        # Not torch.load, which the WebUI replaces by one that hides errors; and torch 2.1 maps no Path, only a text.
+        content = torch.serialization.load(str(path), map_location="cpu", weights_only=True, mmap=mapped)
     except pickle.UnpicklingError as error:
         raise ModelError(
             f"{path} holds Python objects beside its weights, and opening it could run a program; convert it to "
             f"safetensors first (the WebUI's Checkpoint Merger does that: Save as safetensors)."
         ) from error
-    except (RuntimeError, EOFError, OSError, zipfile.BadZipFile, ValueError, KeyError) as error:
+    except Exception as error:  # over a damaged pickle torch's reader stumbles in any way
         raise ModelError(
             f"{path} is cut off or not a checkpoint ({' '.join(str(error).split())[:200]}); download it again."
         ) from error
     if isinstance(content, dict) and isinstance(content.get("state_dict"), dict):
         content = content["state_dict"]
     if not isinstance(content, dict):
-        raise ModelError(
-            f"{path} holds no weights by name, so it is not a checkpoint; give a Stable Diffusion 1.x one."
-        )
+        raise ModelError(f"{path} holds no weights by name, so it is not a checkpoint; give one of Stable Diffusion.")
     return {name: value for name, value in content.items() if isinstance(name, str) and isinstance(value, Tensor)}
 
 

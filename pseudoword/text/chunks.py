@@ -8,7 +8,7 @@ place to cut. A new word is never cut in two, unless it alone has more than 75 v
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import TypeAlias
 
@@ -66,7 +66,7 @@ def chunk_prompt(prompt: str, tokenizer: Tokenizer, words: Mapping[str, int]) ->
 
 def unbroken_runs(prompt: str, tokenizer: Tokenizer, words: Mapping[str, int]) -> Iterator[list[Piece]]:
     """The pieces of `prompt` in order; what must stay together is one list: a token, or all vectors of a word."""
-    names = sorted(words, key=len, reverse=True)
+    names = sorted(perhaps_said(prompt, words), key=len, reverse=True)
     rest = 0
     for match in word_pattern(names).finditer(prompt) if names else ():
         for token in tokenizer.tokenize(prompt[rest : match.start()]):
@@ -77,6 +77,20 @@ def unbroken_runs(prompt: str, tokenizer: Tokenizer, words: Mapping[str, int]) -
         rest = match.end()
     for token in tokenizer.tokenize(prompt[rest:]):
         yield [token]
+
+
+def perhaps_said(prompt: str, names: Iterable[str]) -> list[str]:
+    """Those of `names` whose letters are in `prompt`, in any case; `word_pattern` can find no others.
+
+    A pattern of thousands of names takes seconds to be made, and all of them are tried at each letter.
+    """
+    letters = _without_case(prompt)
+    return [name for name in names if _without_case(name) in letters]
+
+
+def _without_case(text: str) -> str:
+    """`text` with one spelling for all letters that a pattern takes for the same: also for i, I, ı and İ."""
+    return text.upper().casefold().replace("\u0307", "")  # the dot that İ has in small letters, too
 
 
 def word_pattern(names: list[str]) -> re.Pattern[str]:

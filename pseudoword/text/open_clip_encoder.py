@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection, Sequence
 from contextlib import nullcontext
 from typing import TYPE_CHECKING, Any
 
@@ -54,20 +55,32 @@ class OpenClipTextEncoder:
         applied to any of them. Gradients flow to `input_vectors` where they are wanted. Raises SettingsError for a
         layer that is not there.
         """
-        check_clip_skip(self, clip_skip)
+        return self.encode_layers(token_ids, input_vectors, [clip_skip])[0]
+
+    def encode_layers(self, token_ids: Tensor, input_vectors: Tensor, clip_skips: Sequence[int]) -> Tensor:
+        """What `encode` gives for each of `clip_skips`, at least one: (len(clip_skips), B, 77, D), from one pass.
+
+        The pass ends after the last block that is needed.
+        """
+        for clip_skip in clip_skips:
+            check_clip_skip(self, clip_skip)
         device = self._device or self.vocabulary.device
         input_vectors = input_vectors.to(device, self.vocabulary.dtype)
+        counts = [self.layer_count + 1 - clip_skip for clip_skip in clip_skips]
         with torch.autocast(device.type, self._autocast) if self._autocast else nullcontext():
-            states = input_vectors + self._model.positional_embedding
-            states = self._through_blocks(states, self.layer_count + 1 - clip_skip)
-            states = self._model.ln_final(states)
-        return states.float()
+            after = self._after_blocks(input_vectors + self._model.positional_embedding, counts)
+            # One by one: so each is the same bits whichever others are asked for.
+            normed = [self._model.ln_final(after[count]) for count in counts]
+        return torch.stack(normed).float()
 
-    def _through_blocks(self, states: Tensor, count: int) -> Tensor:
-        """`states` (B, 77, D) after the first `count` residual blocks."""
+    def _after_blocks(self, states: Tensor, counts: Collection[int]) -> dict[int, Tensor]:
+        """What becomes of `states` (B, 77, D) in the first `count` residual blocks, for each of `counts`."""
         transformer = self._model.transformer
         batch_first = getattr(transformer, "batch_first", False)  # older versions want positions first, and do not say
         states = states if batch_first else states.transpose(0, 1)
-        for block in transformer.resblocks[:count]:
+        after = {}
+        for count, block in enumerate(transformer.resblocks[: max(counts)], start=1):
             states = block(states, attn_mask=self._model.attn_mask)
-        return states if batch_first else states.transpose(0, 1)
+            if count in counts:
+                after[count] = states if batch_first else states.transpose(0, 1)
+        return after

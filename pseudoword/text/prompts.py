@@ -12,6 +12,7 @@ from torch import Tensor
 from ..diffusion import Conditioning, DiffusionModel, TextEncoder
 from ..errors import ModelError
 from .chunks import Chunk, chunk_prompt, framed
+from .layers import LayerBlend, encode_blend
 
 MOST_FIXED_CHUNKS = 256  # kept at once: 60 MB for Stable Diffusion 1.x
 
@@ -20,7 +21,7 @@ def encode_prompts(
     model: DiffusionModel,
     prompts: Sequence[str],
     words: Mapping[str, Mapping[str, Tensor]],
-    clip_skip: int = 1,
+    clip_skip: int | LayerBlend = 1,
     fixed: MutableMapping[Chunk, Tensor] | None = None,
     least_chunks: int = 1,
 ) -> Conditioning:
@@ -29,7 +30,7 @@ def encode_prompts(
     `words` gives each new word's vectors (n, D) by the encoder's name; the word stands in a prompt in any case.
     Prompts of fewer chunks than the longest, or than `least_chunks`, are filled up with the empty chunk. Chunks that
     are equal are encoded once, and those without a new word once for all calls that share `fixed`, which is for one
-    model and one `clip_skip`.
+    model and one `clip_skip`, a layer or a blend of layers, for which one pass is made, too.
     Gradients flow to the vectors of `words` where they require them. Raises ModelError for vectors that do not fit
     the model, SettingsError for a `clip_skip` without a layer.
     """
@@ -78,7 +79,7 @@ def vectors_for(encoder: TextEncoder, word: str, by_encoder: Mapping[str, Tensor
 
 
 def encode_fixed_chunk(
-    encoder: TextEncoder, chunk: Chunk, clip_skip: int, fixed: MutableMapping[Chunk, Tensor]
+    encoder: TextEncoder, chunk: Chunk, clip_skip: int | LayerBlend, fixed: MutableMapping[Chunk, Tensor]
 ) -> Tensor:
     """Hidden states (77, D) of a chunk without new words, from `fixed` or into it.
 
@@ -97,9 +98,17 @@ def encode_fixed_chunk(
 
 
 def encode_chunks(
-    encoder: TextEncoder, chunks: Sequence[Chunk], vectors: Mapping[str, Tensor], clip_skip: int
+    encoder: TextEncoder, chunks: Sequence[Chunk], vectors: Mapping[str, Tensor], clip_skip: int | LayerBlend
 ) -> Tensor:
     """Hidden states (len(chunks), 77, D), with `vectors` of new words in their places."""
+    token_ids, inputs = chunk_inputs(encoder, chunks, vectors)
+    if isinstance(clip_skip, LayerBlend):
+        return encode_blend(encoder, token_ids, inputs, clip_skip)
+    return encoder.encode(token_ids, inputs, clip_skip)
+
+
+def chunk_inputs(encoder: TextEncoder, chunks: Sequence[Chunk], vectors: Mapping[str, Tensor]) -> tuple[Tensor, Tensor]:
+    """What `encoder` takes for C chunks: token ids (C, 77), and input vectors (C, 77, D) with new words' in place."""
     vocabulary = encoder.vocabulary
     token_ids = torch.tensor([chunk.token_ids for chunk in chunks], device=vocabulary.device)  # (C, 77)
     inputs = vocabulary[token_ids].float()  # (C, 77, D)
@@ -113,4 +122,4 @@ def encode_chunks(
         table = torch.cat([rows.to(inputs) for rows in vectors.values()])  # (all vectors of all words, D)
         row, position, source = torch.tensor(places, device=inputs.device).unbind(dim=1)
         inputs = inputs.index_put((row, position), table[source])
-    return encoder.encode(token_ids, inputs, clip_skip)
+    return token_ids, inputs

@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+import re
+import sys
+from collections.abc import Iterator
 from itertools import chain
 
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from pseudoword.text import Chunk, chunk_prompt
+from pseudoword.text.chunks import Piece, perhaps_said, unbroken_runs, word_pattern
 from tests import tiny_models
 
 TOKENIZER = tiny_models.tokenizer()
@@ -104,3 +108,47 @@ def runs(vectors: list[tuple[str, int]]) -> list[tuple[str, int]]:
             found.append((word, 0))
         found[-1] = (word, found[-1][1] + 1)
     return found
+
+
+# Many words
+
+
+def runs_by_one_pattern(prompt: str, words: dict[str, int]) -> Iterator[list[Piece]]:
+    """What `unbroken_runs` is to give, found with a pattern of all words."""
+    names = sorted(words, key=len, reverse=True)
+    rest = 0
+    for match in word_pattern(names).finditer(prompt) if names else ():
+        for token in TOKENIZER.tokenize(prompt[rest : match.start()]):
+            yield [token]
+        assert match.lastindex is not None
+        name = names[match.lastindex - 1]
+        yield [(name, index) for index in range(words[name])]
+        rest = match.end()
+    for token in TOKENIZER.tokenize(prompt[rest:]):
+        yield [token]
+
+
+# Letters that are several in another case, or the same as one that looks unlike them
+tricky = st.text(
+    "iI\u0130\u0131\u0307sS\u017fkK\u212a\u00df\u1e9e\ufb05\ufb06\u00b5\u03bc\u03c2\u03c3\u03a3\u01c5\u0345 -_.2",
+    max_size=12,
+)
+
+
+@settings(max_examples=300, deadline=None)
+@given(st.data(), st.dictionaries(tricky | st.text(max_size=3), st.integers(1, 3), max_size=20))
+def test_words_are_found_as_if_all_were_in_one_pattern(data: st.DataObject, words: dict[str, int]) -> None:
+    said = st.sampled_from([*words, "dog"]).flatmap(lambda name: st.sampled_from([name, name.upper(), name.lower()]))
+    prompt = " ".join(data.draw(st.lists(said | tricky | st.text(max_size=5), max_size=6)))
+    assert list(unbroken_runs(prompt, TOKENIZER, words)) == list(runs_by_one_pattern(prompt, words))
+
+
+def test_a_word_is_looked_for_in_whatever_letters_a_pattern_takes_for_its_own() -> None:
+    every = map(chr, range(sys.maxunicode + 1))
+    cased = [{x, x.lower(), x.upper(), x.casefold(), x.title()} for x in every if x.lower() != x or x.upper() != x]
+    letters = "".join(sorted(set(chain.from_iterable(chain.from_iterable(cased)))))
+    assert len(letters) > 2500
+    for letter in letters:
+        alike = re.findall(re.escape(letter), letters, re.IGNORECASE)
+        assert all(perhaps_said(other, [letter]) for other in alike), (letter, alike)
+    assert perhaps_said("A Zonk-like dog", ["zonk", "cat", "LIKE d", "zonklike"]) == ["zonk", "LIKE d"]

@@ -9,7 +9,8 @@ import torch
 from torch import Tensor
 
 from pseudoword.errors import ModelError, SettingsError
-from pseudoword.text import encode_prompts
+from pseudoword.text import Chunk, encode_prompts
+from pseudoword.text.layers import LayerBlend, parse_blend
 from tests import tiny_models
 
 PROMPT = "a photo of a dog"
@@ -121,3 +122,18 @@ def test_the_text_model_is_as_before_after_an_encoding_that_fails(model: tiny_mo
     with pytest.raises(RuntimeError):
         encoder.encode(framed(PROMPT), torch.zeros(1, 76, tiny_models.WIDTH))
     assert torch.equal(encode_prompts(model, [PROMPT], {}).context, before)
+
+
+@pytest.mark.parametrize("with_fixed", [False, True])
+def test_a_blend_is_the_weighted_sum_of_its_layers_and_a_single_layer_the_same_bits(
+    with_fixed: bool, model: tiny_models.TinyModel
+) -> None:
+    words = {"zonk": {"clip_l": vectors(2)}}
+
+    def context(layers: int | LayerBlend) -> Tensor:
+        fixed: dict[Chunk, Tensor] | None = {} if with_fixed else None
+        return encode_prompts(model, ["a zonk", PROMPT], words, layers, fixed).context
+
+    assert torch.equal(context(parse_blend("2")), context(2))
+    expected = 0.25 * context(1) + 0.75 * context(3)
+    torch.testing.assert_close(context(parse_blend("1=1,3=3")), expected, rtol=1e-5, atol=1e-6)

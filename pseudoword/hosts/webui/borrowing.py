@@ -31,7 +31,7 @@ def borrowed(net: Any) -> Iterator[None]:
         stack.enter_context(tiles_off(net))
         stack.enter_context(swapped(net, "alphas_cumprod", net.alphas_cumprod_original.to(devices.device)))
         if net.lowvram:
-            stack.enter_context(text_encoder_at_hand(net))
+            stack.enter_context(at_hand(net.cond_stage_model))
         yield
 
 
@@ -107,17 +107,18 @@ def tiles_off(net: Any) -> Iterator[None]:
 
 
 @contextmanager
-def text_encoder_at_hand(net: Any) -> Iterator[None]:
-    """With --medvram: the text encoder on the GPU beside the UNet, since a backward pass needs both.
+def at_hand(part: nn.Module) -> Iterator[None]:
+    """With --medvram: a text encoder on the GPU, beside the UNet where that is called meanwhile.
 
-    The WebUI would move it away when the UNet is called; it only knows of modules that it moved itself.
+    The WebUI would move it away when the UNet is called, but a backward pass needs both; it only knows of modules that
+    it moved itself.
     """
     lowvram.send_everything_to_cpu()
-    net.cond_stage_model.to(devices.device)
+    part.to(devices.device)
     try:
         yield
     finally:
-        net.cond_stage_model.to(devices.cpu)
+        part.to(devices.cpu)
 
 
 @contextmanager

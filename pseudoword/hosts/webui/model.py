@@ -58,15 +58,11 @@ class WebuiModel:
         self._file: str = info.filename
         self._vae: str | None = sd_vae.loaded_vae_file
         self._masked: dict[tuple[int, int], Tensor] = {}  # (1, 5, h, w) by height and width of latents
-        self._encoders: tuple[Any, Sequence[TextEncoder]] | None = None  # with what they were made from
 
     @property
     def text_encoders(self) -> Sequence[TextEncoder]:
         """One, `clip_l` or `open_clip_h`."""
-        net = loaded_net()
-        if self._encoders is None or self._encoders[0] is not net.cond_stage_model:
-            self._encoders = (net.cond_stage_model, text_encoders_of(net))
-        return self._encoders[1]
+        return text_encoders_of(loaded_net())
 
     @contextmanager
     def borrowed(self) -> Iterator[None]:
