@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 import argparse
+from contextlib import suppress
 from pathlib import Path
 from typing import get_args
 
 from PIL import Image
 
+from ..decoding import load_picture
 from ..embedding import SUFFIXES, FileFormat, load_embedding, save_embedding
-from ..errors import DatasetError, SettingsError
-from ..training.decoding import load_picture
+from ..embedding.files import card_picture
+from ..errors import DatasetError, EmbeddingFileError, SettingsError
 from .console import Console
 
 DESCRIPTION = """\
@@ -41,7 +43,13 @@ def add_flags(parser: argparse.ArgumentParser) -> None:
         help="the file to write; programs call the word like it [default: beside FILE]",
     )
     parser.add_argument(
-        "--preview", type=Path, metavar="PICTURE", help="what a card shows [default: a pattern made of the vectors]"
+        "--preview",
+        type=Path,
+        metavar="PICTURE",
+        help="what a card shows [default: what a card showed before, else a pattern made of the vectors]",
+    )
+    parser.add_argument(
+        "--half", action="store_true", help="store 16-bit numbers (fp16); a card holds text, so it is only rounded"
     )
     parser.add_argument("--overwrite", action="store_true", help="replace the output file where there is one")
 
@@ -50,8 +58,13 @@ def run(arguments: argparse.Namespace, console: Console) -> None:
     """Read, write, and report where it is."""
     preview = None if arguments.preview is None else preview_for(arguments.to, arguments.preview)
     embedding = load_embedding(arguments.file)
+    if preview is None and arguments.to == "card":
+        with suppress(EmbeddingFileError):  # the file is no card
+            preview = card_picture(arguments.file)
     target = arguments.output or arguments.file.with_name(arguments.file.stem + SUFFIXES[arguments.to][0])
-    path = save_embedding(embedding, target, arguments.to, overwrite=arguments.overwrite, preview=preview)
+    path = save_embedding(
+        embedding, target, arguments.to, overwrite=arguments.overwrite, preview=preview, half=arguments.half
+    )
     values = {
         "path": str(path),
         "format": arguments.to,

@@ -2,6 +2,7 @@
 
 from pseudoword.embedding.embedding import ENCODERS, Embedding
 from pseudoword.embedding.files import SUFFIXES, FileFormat, load_embedding, save_embedding
+from pseudoword.embedding.half_precision import rounded_to_fp16
 from pseudoword.embedding.library import EmbeddingLibrary
 from pseudoword.embedding.metadata import EmbeddingMetadata
 from pseudoword.embedding.names import check_name
@@ -15,5 +16,6 @@ __all__ = [
     "FileFormat",
     "check_name",
     "load_embedding",
+    "rounded_to_fp16",
     "save_embedding",
 ]

@@ -13,8 +13,8 @@ import torch
 from PIL import Image
 from torch import Tensor
 
-from pseudoword.embedding.card_picture import draw_card
-from pseudoword.embedding.card_pixels import find_hidden, hide
+from pseudoword.embedding.card_picture import draw_card, preview_of
+from pseudoword.embedding.card_pixels import find_hidden, hide, without_blocks
 from pseudoword.embedding.embedding import Embedding
 from pseudoword.embedding.forms import METADATA_KEY, a1111_fields, metadata_strings
 from pseudoword.embedding.png_file import decode_picture, read_texts, write_png
@@ -40,8 +40,8 @@ def read_card(data: bytes) -> tuple[object, dict[str, str]] | None:
         except binascii.Error as error:
             raise EmbeddingFileError(f"the text {_TEXT_KEY!r} in the picture is not base64; it is damaged") from error
     picture = decode_picture(data)
-    hidden = None if picture is None else find_hidden(picture)
-    if hidden is None or hidden[:1] != b"\x78":  # black columns alone prove nothing; zlib's first byte is always this
+    hidden = None if picture is None else _hidden(picture)
+    if hidden is None:
         return None
     try:
         return _parse(zlib.decompressobj().decompress(hidden, _MAX_JSON_BYTES + 1)), metadata
@@ -57,6 +57,25 @@ def write_card(embedding: Embedding, preview: Image.Image | None) -> bytes:
     picture = hide(draw_card(embedding, preview), zlib.compress(content, 9))
     metadata = json.dumps(metadata_strings(embedding))
     return write_png(picture, {_TEXT_KEY: base64.b64encode(content).decode("ascii"), METADATA_KEY: metadata})
+
+
+def picture_on_card(data: bytes, embedding: Embedding) -> Image.Image | None:
+    """The preview that the card of `embedding` in `data` shows; None for a pattern made of the vectors.
+
+    A card that A1111 made is returned as it looks: it has written the name into the picture itself. None, too, for a
+    picture that is not 8-bit RGB or RGBA. Raises EmbeddingFileError if it is damaged.
+    """
+    picture = decode_picture(data)
+    if picture is None:
+        return None
+    return preview_of(picture if _hidden(picture) is None else without_blocks(picture), embedding)
+
+
+def _hidden(picture: Image.Image) -> bytes | None:
+    """The compressed embedding in the pixels of `picture`; None if there is none."""
+    hidden = find_hidden(picture)
+    # black columns alone prove nothing; zlib's first byte is always this
+    return hidden if hidden is not None and hidden[:1] == b"\x78" else None
 
 
 def _json_tensor(value: Tensor) -> dict[str, list[list[float]]]:

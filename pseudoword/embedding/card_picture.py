@@ -13,6 +13,7 @@ from pseudoword.embedding.metadata import without_folders
 
 WIDTH, HEIGHT = 512, 640
 _MARGIN = 28
+_NAME_TOP = HEIGHT - 190
 _STRIP_TOP, _STRIP_BOTTOM = HEIGHT - 84, HEIGHT - 56
 _MODEL_NAMES = {"sd1": "Stable Diffusion 1", "sd2": "Stable Diffusion 2", "sdxl": "Stable Diffusion XL"}
 _WHITE, _PALE = (255, 255, 255), (203, 208, 220)
@@ -34,10 +35,27 @@ def draw_card(embedding: Embedding, preview: Image.Image | None) -> Image.Image:
     strip = _strip(embedding).resize((WIDTH - 2 * _MARGIN, _STRIP_BOTTOM - _STRIP_TOP), Image.Resampling.NEAREST)
     card.paste(strip, (_MARGIN, _STRIP_TOP))
     facts = [part for part in (_model(embedding), _count(embedding), _steps(embedding)) if part]
-    _write(card, embedding.name, y=HEIGHT - 190, size=56, colour=_WHITE)
+    _write(card, embedding.name, y=_NAME_TOP, size=56, colour=_WHITE)
     _write(card, " · ".join(facts), y=HEIGHT - 122, size=21, colour=_PALE)
     _write(card, _footer(embedding), y=HEIGHT - 42, size=17, colour=_PALE)
     return card
+
+
+def preview_of(shown: Image.Image, embedding: Embedding) -> Image.Image | None:
+    """The preview with which `draw_card` draws `embedding` as in `shown` (RGB); None if that is the pattern.
+
+    512 pixels wide and high. The dark that covers it lower down is taken off again, up to where the name stands; below,
+    where it would be hardly seen on a card, it is mirrored. A picture that `draw_card` did not draw is returned itself.
+    """
+    pixels, shade = np.asarray(shown), np.asarray(_shade())[:, :1, None]  # (H, W, 3), (H, 1, 1)
+    if shown.size != (WIDTH, HEIGHT) or (pixels[shade[:, 0, 0] == 255, :_MARGIN] != _DARK).any():
+        return shown
+    rows = _NAME_TOP - 10  # a letter such as Å reaches above the line
+    covered = shade[:rows] / 255
+    upper = ((pixels[:rows] - covered * _DARK) / (1 - covered)).round().clip(0, 255).astype(np.uint8)
+    if np.abs(upper - np.asarray(_pattern(embedding), np.float64)[:rows]).mean() < 3:  # rounded twice
+        return None
+    return Image.fromarray(np.concatenate([upper, upper[::-1][: WIDTH - rows]]))
 
 
 def _model(embedding: Embedding) -> str:

@@ -30,17 +30,31 @@ def hide(picture: Image.Image, data: bytes) -> Image.Image:
 
 def find_hidden(picture: Image.Image) -> bytes | None:
     """The data that is hidden in `picture` (RGB), with whatever fills its last column; None if there is none."""
-    low_bits = _without_black_border(np.asarray(picture)) & 0x0F  # (H, W, 3)
-    if low_bits.size == 0:
+    parts = _parts(np.asarray(picture))
+    if parts is None:
         return None
-    black_columns = np.flatnonzero(low_bits.max(axis=0).max(axis=1) == 0)
-    if len(black_columns) < 2:
-        return None
-    left, right = low_bits[:, : black_columns[0]], low_bits[:, black_columns[-1] + 1 :]
-    if left.shape != right.shape or left.size == 0:
-        return None
+    left, right = parts[0] & 0x0F, parts[2] & 0x0F
     noise = _noise(left.shape)
     return bytes((((right ^ noise) << 4) | (left ^ noise)).tobytes())
+
+
+def without_blocks(picture: Image.Image) -> Image.Image:
+    """What stands between the blocks of `picture` (RGB), which is returned itself where there are none."""
+    parts = _parts(np.asarray(picture))
+    return picture if parts is None or parts[1].size == 0 else Image.fromarray(parts[1])
+
+
+def _parts(pixels: Samples) -> tuple[Samples, Samples, Samples] | None:
+    """The left block, what the black columns are left and right of, and the right block, (H, W, 3) each."""
+    pixels = _without_black_border(pixels)
+    if pixels.size == 0:
+        return None
+    black_columns = np.flatnonzero((pixels & 0x0F).max(axis=0).max(axis=1) == 0)
+    if len(black_columns) < 2:
+        return None
+    first, last = black_columns[0], black_columns[-1]
+    left, right = pixels[:, :first], pixels[:, last + 1 :]
+    return (left, pixels[:, first + 1 : last], right) if left.shape == right.shape and left.size else None
 
 
 def _edge_colours(edge: Samples) -> Samples:

@@ -6,10 +6,12 @@ import stat
 from pathlib import Path
 from typing import Literal, get_args
 
+import torch
 from PIL import Image
 
 from pseudoword.embedding import card, forms, png_file, safetensors_file, torch_file
 from pseudoword.embedding.embedding import Embedding
+from pseudoword.embedding.half_precision import rounded_to_fp16
 from pseudoword.embedding.metadata import HASH_KEY, NAME_KEY
 from pseudoword.embedding.stored_tensor import MAX_FILE_BYTES
 from pseudoword.embedding.whole_file import check_free, write_whole
@@ -50,6 +52,17 @@ def load_if_embedding(path: Path) -> Embedding | None:
         raise EmbeddingFileError(f"{path.name} cannot be read as an embedding: {error}.") from error
 
 
+def card_picture(path: Path) -> Image.Image | None:
+    """The picture on the card at `path`, for another card of the same word; None for a pattern made of the vectors.
+
+    Raises EmbeddingFileError if the file is no picture with an embedding.
+    """
+    embedding, data = load_embedding(path), read_limited(Path(path))
+    if not data.startswith(png_file.SIGNATURE):
+        raise EmbeddingFileError(f"{Path(path).name} is no picture card.")
+    return card.picture_on_card(data, embedding)
+
+
 def save_embedding(
     embedding: Embedding,
     path: Path,
@@ -57,19 +70,23 @@ def save_embedding(
     *,
     overwrite: bool = False,
     preview: Image.Image | None = None,
+    half: bool = False,
 ) -> Path:
     """Write `embedding` and return the path of the file, which has got the format's suffix if it had none.
 
     "safetensors" has all metadata and loads everywhere; "pt" is A1111's own; "diffusers" is one tensor named like the
     word, in `.bin` or `.safetensors`; "card" is a picture that shows `preview`. The file is there whole or not at all.
-    Programs call the word as the file is called; diffusers and cards use `embedding.name`.
-    Raises SettingsError for a suffix of another format, EmbeddingFileError if the file exists or cannot be written.
+    Programs call the word as the file is called; diffusers and cards use `embedding.name`. With `half`, values are
+    rounded to fp16 and take 2 bytes each; on a card, which holds them as text, they are only rounded.
+    Raises SettingsError for a suffix of another format and for values that fp16 does not hold, EmbeddingFileError if
+    the file exists or cannot be written.
     """
     if format not in get_args(FileFormat):
         raise SettingsError(f"{format!r} is no format of embedding files; choose {', '.join(get_args(FileFormat))}.")
     path = _with_suffix(Path(path), format)
     check_free(path, overwrite=overwrite)  # before the work; looked at again when the file is put in place
-    write_whole(path, _encode(embedding, format, path.suffix.lower(), preview), overwrite=overwrite)
+    data = _encode(rounded_to_fp16(embedding) if half else embedding, format, path.suffix.lower(), preview, half)
+    write_whole(path, data, overwrite=overwrite)
     return path
 
 
@@ -121,18 +138,18 @@ def _with_suffix(path: Path, format: FileFormat) -> Path:
     return path.with_name(path.name + wanted[0])
 
 
-def _encode(embedding: Embedding, format: FileFormat, suffix: str, preview: Image.Image | None) -> bytes:
-    tensors = forms.named_tensors(embedding)
+def _encode(embedding: Embedding, format: FileFormat, suffix: str, preview: Image.Image | None, half: bool) -> bytes:
+    dtype = torch.float16 if half else torch.float32
     strings = forms.metadata_strings(embedding)
     if suffix == ".safetensors":
-        return safetensors_file.write_safetensors(
-            tensors, {**strings, HASH_KEY: safetensors_file.content_hash(tensors)}
-        )
+        content_hash = safetensors_file.content_hash(forms.named_tensors(embedding))
+        tensors = forms.named_tensors(embedding, dtype)
+        return safetensors_file.write_safetensors(tensors, {**strings, HASH_KEY: content_hash})
     if format == "card":
         return card.write_card(embedding, preview)
     if format == "diffusers":
-        return torch_file.write_torch(tensors)
-    fields = forms.a1111_fields(embedding)
+        return torch_file.write_torch(forms.named_tensors(embedding, dtype))
+    fields = forms.a1111_fields(embedding, dtype)
     if "string_to_param" in fields:  # the form with encoders' names has no place for anything but tensors
         fields[forms.METADATA_KEY] = strings
     return torch_file.write_torch(fields)

@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from dataclasses import replace
 from typing import Any
 
+import torch
 from torch import Tensor
 
 from pseudoword.embedding.embedding import Embedding, encoder_of_width, why_not_vectors
@@ -64,17 +65,18 @@ def _metadata(strings: Mapping[str, str], facts: Mapping[str, Any]) -> Embedding
     )
 
 
-def named_tensors(embedding: Embedding) -> dict[str, Tensor]:
-    """The tensors under the keys that A1111, Forge, ComfyUI and diffusers all understand.
+def named_tensors(embedding: Embedding, dtype: torch.dtype = torch.float32) -> dict[str, Tensor]:
+    """The tensors, as numbers of `dtype`, under the keys that A1111, Forge, ComfyUI and diffusers all understand.
 
     One encoder: a single key, which is the word itself, since diffusers takes it for the word and the others don't look
     at it. Several: the encoders' names. One whose width would not tell it: the encoder's name too.
     """
-    if len(embedding.vectors) == 1:
-        encoder, tensor = next(iter(embedding.vectors.items()))
+    vectors = {encoder: tensor.to(dtype) for encoder, tensor in embedding.vectors.items()}
+    if len(vectors) == 1:
+        encoder, tensor = next(iter(vectors.items()))
         if encoder_of_width(tensor.shape[1]) == encoder:
             return {embedding.name if _is_name(embedding.name) else "emb_params": tensor}
-    return {KEY_OF_ENCODER[encoder]: tensor for encoder, tensor in sorted(embedding.vectors.items(), reverse=True)}
+    return {KEY_OF_ENCODER[encoder]: tensor for encoder, tensor in sorted(vectors.items(), reverse=True)}
 
 
 def metadata_strings(embedding: Embedding) -> dict[str, str]:
@@ -82,15 +84,15 @@ def metadata_strings(embedding: Embedding) -> dict[str, str]:
     return metadata_to_strings(embedding.metadata, embedding.name, embedding.architecture)
 
 
-def a1111_fields(embedding: Embedding) -> dict[str, Any]:
-    """The fields of a file by A1111's own trainer; only tensors where it wants nothing else, or an encoder is named."""
-    tensors = named_tensors(embedding)
+def a1111_fields(embedding: Embedding, dtype: torch.dtype = torch.float32) -> dict[str, Any]:
+    """The fields of a file by A1111's own trainer, with tensors of `dtype`; nothing else where an encoder is named."""
+    tensors = named_tensors(embedding, dtype)
     if tensors.keys() <= ENCODER_KEYS.keys():
         return dict(tensors)
     strings = metadata_strings(embedding)
     return {
         "string_to_token": {"*": _A1111_TOKEN},
-        "string_to_param": {"*": next(iter(embedding.vectors.values()))},
+        "string_to_param": {"*": next(iter(tensors.values()))},
         "name": embedding.name,
         "step": embedding.metadata.steps,
         "sd_checkpoint": strings.get("pseudoword.trained_on_sha256", "")[:10] or None,  # A1111's short form of the hash

@@ -35,6 +35,7 @@ _DTYPES = {
     "U8": torch.uint8,
     "BOOL": torch.bool,
 }
+_WRITTEN = {torch.float32: ("F32", "<f4"), torch.float16: ("F16", "<f2")}
 
 
 def looks_like_safetensors(data: bytes) -> bool:
@@ -60,24 +61,28 @@ def read_safetensors(data: bytes) -> tuple[dict[str, StoredTensor], dict[str, st
 
 
 def write_safetensors(tensors: Mapping[str, Tensor], metadata: Mapping[str, str]) -> bytes:
-    """A file with float32 `tensors` in the given order."""
+    """A file with `tensors`, of float32 or float16, in the given order."""
     header: dict[str, object] = {"__metadata__": dict(metadata)} if metadata else {}
-    end = 0
+    content = b""
     for key, tensor in tensors.items():
-        begin, end = end, end + tensor.numel() * 4
-        header[key] = {"dtype": "F32", "shape": list(tensor.shape), "data_offsets": [begin, end]}
+        dtype_id, numbers = _WRITTEN[tensor.dtype]
+        begin, content = len(content), content + tensor.numpy().astype(numbers).tobytes()
+        header[key] = {"dtype": dtype_id, "shape": list(tensor.shape), "data_offsets": [begin, len(content)]}
     text = json.dumps(header, ensure_ascii=False, separators=(",", ":")).encode()
     text += b" " * (-len(text) % 8)  # so that the tensors are aligned
-    return struct.pack("<Q", len(text)) + text + tensor_bytes(tensors)
+    return struct.pack("<Q", len(text)) + text + content
 
 
 def tensor_bytes(tensors: Mapping[str, Tensor]) -> bytes:
-    """The numbers of all `tensors` as a file holds them: float32, little-endian, one after another."""
+    """The numbers of all `tensors`: float32, little-endian, one after another."""
     return b"".join(tensor.numpy().astype("<f4").tobytes() for tensor in tensors.values())
 
 
 def content_hash(tensors: Mapping[str, Tensor]) -> str:
-    """modelspec's hash of all tensor content, without the header: `0x` and lower-case SHA-256."""
+    """modelspec's hash of all tensor content, without the header: `0x` and lower-case SHA-256.
+
+    Taken of float32, whatever a file stores: so a word is the same in 16 bits, if it lost nothing by that.
+    """
     return "0x" + hashlib.sha256(tensor_bytes(tensors)).hexdigest()
 
 

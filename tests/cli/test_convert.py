@@ -43,6 +43,24 @@ def test_a_card_shows_the_picture_that_is_given(world: World, file: Path) -> Non
     torch.testing.assert_close(load_embedding(Path(shown["path"])).vectors["clip_l"], VECTORS)
 
 
+def test_a_card_keeps_its_picture(world: World, file: Path) -> None:
+    Image.new("RGB", (40, 60), "red").save("red.jpg")
+    world.run("convert", file, "--to", "card", "--preview", "red.jpg")
+    shown = world.run("convert", "my-cat.png", "--to", "card", "--half", "--output", "again.png", "--json").result
+    with Image.open(shown["path"]) as again:
+        assert np.allclose(np.asarray(again)[again.height // 3, again.width // 2], (255, 0, 0), atol=8)
+
+
+@pytest.mark.parametrize("format", ["safetensors", "pt", "diffusers"])
+def test_numbers_of_16_bits_take_half_the_room(world: World, file: Path, format: str) -> None:
+    whole, half = (
+        Path(world.run("convert", file, "--to", format, "--output", name, *flags, "--json").result["path"])
+        for name, flags in (("whole", ()), ("half", ("--half",)))
+    )
+    assert abs(whole.stat().st_size - half.stat().st_size - 2 * VECTORS.numel()) <= 128
+    assert torch.equal(load_embedding(half).vectors["clip_l"], VECTORS.half().float())
+
+
 def test_a_file_that_exists_is_kept_unless_it_may_be_overwritten(world: World, file: Path) -> None:
     answer = world.run("convert", file, "--to", "safetensors")
     assert answer.code == 1
@@ -63,11 +81,13 @@ def test_the_output_may_be_elsewhere_and_is_named(world: World, file: Path) -> N
         (["my-cat.safetensors", "--to", "pt", "--output", "x.png"], 1, "x.png ends with .png"),
         (["my-cat.safetensors", "--to", "doc"], 2, "invalid choice: 'doc'"),
         (["my-cat.safetensors"], 2, "required: --to"),
+        (["vast.safetensors", "--to", "pt", "--half"], 1, "vast has values up to 70000, and fp16 ends at 65504"),
         (["my-cat.safetensors", "--to", "pt", "--preview", "x.jpg"], 1, "--preview is what a card shows"),
         (["my-cat.safetensors", "--to", "card", "--preview", "x.jpg"], 1, "The preview x.jpg cannot be used"),
     ],
 )
 def test_mistakes_are_named(world: World, file: Path, arguments: list[str], code: int, said: str) -> None:
+    save_embedding(Embedding("vast", {"clip_l": torch.full((1, 768), 70_000.0)}), Path("vast"))
     answer = world.run("convert", *arguments)
     assert (answer.code, answer.out) == (code, "")
     assert said in answer.err

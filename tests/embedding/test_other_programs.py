@@ -59,13 +59,13 @@ def forge_finds(folder: Path, width: int, result: Path) -> dict[str, Any]:
     return found
 
 
-def write_in_all_formats(word: Embedding, folder: Path) -> None:
+def write_in_all_formats(word: Embedding, folder: Path, half: bool = False) -> None:
     """One file per format; file and word get the same name, which says the format."""
     folder.mkdir()
     for format, suffix in [*WRITTEN, ("card", "")]:
         name = f"{format}{suffix.replace('.', '-')}"
         renamed = Embedding(name, word.vectors, word.metadata)
-        save_embedding(renamed, folder / f"{name}{suffix}", format)
+        save_embedding(renamed, folder / f"{name}{suffix}", format, half=half)
     with Image.open(folder / "card.png") as card:
         card.save(folder / "pixels.png")
 
@@ -100,6 +100,18 @@ def test_the_webuis_find_our_sdxl_words_in_every_format(finds: Any, tmp_path: Pa
     assert set(found) == NAMES | {"pixels"}  # a card of SDXL has no place for its name: it is called as its file
     for entry in found.values():
         assert all(torch.equal(entry["vectors"][encoder], word.vectors[encoder]) for encoder in word.vectors)
+
+
+@WEBUIS
+@pytest.mark.parametrize("word", [words.sd1(), words.sdxl()], ids=["SD 1", "SDXL"])
+def test_the_webuis_find_our_words_of_16_bits_in_every_format(finds: Any, word: Embedding, tmp_path: Path) -> None:
+    write_in_all_formats(word, tmp_path / "words", half=True)
+    (tmp_path / "words" / "pixels.png").unlink()
+    found = finds(tmp_path / "words", sum(rows.shape[1] for rows in word.vectors.values()), tmp_path / "result")
+    assert set(found) == NAMES
+    for entry in found.values():
+        by_encoder = entry["vectors"] if len(word.vectors) > 1 else {"clip_l": entry["vectors"]}
+        assert all(torch.equal(by_encoder[e].float(), rows.half().float()) for e, rows in word.vectors.items())
 
 
 @needs("PSEUDOWORD_WEBUI_DIR")
@@ -192,12 +204,16 @@ def learned(pipe: Any, first_token: str, count: int) -> torch.Tensor:
     return table[pipe.tokenizer.convert_tokens_to_ids(tokens)].detach()
 
 
+@pytest.mark.parametrize("half", [False, True], ids=["32 bits", "16 bits"])
 @pytest.mark.parametrize(("format", "suffix"), WRITTEN, ids=IDS)
-def test_diffusers_loads_our_word_and_calls_it_as_we_do(format: FileFormat, suffix: str, tmp_path: Path) -> None:
+def test_diffusers_loads_our_word_and_calls_it_as_we_do(
+    format: FileFormat, suffix: str, half: bool, tmp_path: Path
+) -> None:
     pipe = pipeline()
     word = Embedding("moon-cat", {"clip_l": words.vectors(3, tiny_models.WIDTH)}, words.FACTS)
-    pipe.load_textual_inversion(str(save_embedding(word, tmp_path / f"file{suffix}", format)))
-    assert torch.equal(learned(pipe, "moon-cat", 3), word.vectors["clip_l"])
+    pipe.load_textual_inversion(str(save_embedding(word, tmp_path / f"file{suffix}", format, half=half)))
+    rows = word.vectors["clip_l"]
+    assert torch.equal(learned(pipe, "moon-cat", 3), rows.half().float() if half else rows)
 
 
 def test_diffusers_loads_a_whole_folder_of_ours_by_its_default_file_name(tmp_path: Path) -> None:

@@ -36,15 +36,17 @@ utf8 = st.text(st.characters(codec="utf-8"), max_size=30)
 
 
 @st.composite
-def tables(draw: st.DrawFn, count: int | None = None) -> torch.Tensor:
-    """Vectors (n, D) of any finite float32, negative zeros and subnormal numbers too."""
+def tables(draw: st.DrawFn, count: int | None = None, largest: float | None = None) -> torch.Tensor:
+    """Vectors (n, D) of any finite float32 up to `largest`, negative zeros and subnormal numbers too."""
     rows, width = count or draw(st.integers(1, 4)), draw(st.sampled_from([1, 7, 32, 768]))
-    numbers = draw(st.lists(st.floats(width=32, allow_nan=False, allow_infinity=False), min_size=1, max_size=20))
+    least = None if largest is None else -largest
+    finite = st.floats(least, largest, width=32, allow_nan=False, allow_infinity=False)
+    numbers = draw(st.lists(finite, min_size=1, max_size=20))
     return torch.from_numpy(np.resize(np.array(numbers, np.float32), (rows, width)))
 
 
 @st.composite
-def embeddings(draw: st.DrawFn) -> Embedding:
+def embeddings(draw: st.DrawFn, largest: float | None = None) -> Embedding:
     count = draw(st.integers(1, 4))
     encoders = draw(st.sampled_from([["clip_l"], ["clip_l", "clip_g"], ["clip_g"], ["open_clip_h"]]))
     metadata = EmbeddingMetadata(
@@ -55,12 +57,14 @@ def embeddings(draw: st.DrawFn) -> Embedding:
         steps=draw(st.none() | st.integers(0, 10**9)),
         extra={"pseudoword.x": draw(facts)},
     )
-    return Embedding(draw(st.text(max_size=40)), {encoder: draw(tables(count)) for encoder in encoders}, metadata)
+    return Embedding(
+        draw(st.text(max_size=40)), {encoder: draw(tables(count, largest)) for encoder in encoders}, metadata
+    )
 
 
-def round_trip(word: Embedding, format: FileFormat) -> Embedding:
+def round_trip(word: Embedding, format: FileFormat, half: bool = False) -> Embedding:
     with tempfile.TemporaryDirectory() as folder:
-        return load_embedding(save_embedding(word, Path(folder) / "file", format))
+        return load_embedding(save_embedding(word, Path(folder) / "file", format, half=half))
 
 
 def bits(word: Embedding) -> dict[str, bytes]:
@@ -73,6 +77,15 @@ def test_every_embedding_comes_back_to_the_bit(word: Embedding, format: FileForm
     found = round_trip(word, format)
     assert bits(found) == bits(word)
     assert found.name == word.name or found.name in ("file", "emb_params")
+
+
+@FEW
+@given(embeddings(largest=65504), st.sampled_from(["safetensors", "pt", "diffusers"]))
+def test_every_embedding_that_fits_comes_back_from_16_bits_as_torch_rounds_it(
+    word: Embedding, format: FileFormat
+) -> None:
+    rounded = {encoder: tensor.half().float().numpy().tobytes() for encoder, tensor in word.vectors.items()}
+    assert bits(round_trip(word, format, half=True)) == rounded
 
 
 @FEW
@@ -99,7 +112,12 @@ def test_every_embedding_comes_back_from_a_card(word: Embedding) -> None:
 
 @FEW
 @given(
-    st.dictionaries(utf8.filter(lambda key: key != "__metadata__"), tables(), min_size=1, max_size=4),
+    st.dictionaries(
+        utf8.filter(lambda key: key != "__metadata__"),
+        tables() | tables(largest=65504).map(torch.Tensor.half),
+        min_size=1,
+        max_size=4,
+    ),
     st.dictionaries(utf8, utf8),
 )
 def test_the_safetensors_package_and_our_reader_agree_both_ways(
