@@ -6,15 +6,20 @@ import traceback
 from html import escape
 
 
-def register() -> None:
-    """Register the extension, or, where that fails, a tab that says why: the WebUI starts in any case."""
+def register() -> type | None:
+    """Register the extension, or, where that fails, a tab that says why: the WebUI starts in any case.
+
+    Gives the class of the panel in txt2img and img2img, which the WebUI looks for among the names in this file.
+    """
     try:
+        from pseudoword.webui.clip_skip_script import ClipSkipScript
         from pseudoword.webui.registration import register
     except Exception as problem:
         traceback.print_exc()
         show(f"Pseudoword could not start: {type(problem).__name__}: {problem}. The WebUI's console says more.")
-    else:
-        register()
+        return None
+    register()
+    return ClipSkipScript
 
 
 def show(reason: str) -> None:
@@ -29,4 +34,4 @@ def show(reason: str) -> None:
     script_callbacks.on_ui_train_tabs(tab)
 
 
-register()
+ClipSkip = register()
