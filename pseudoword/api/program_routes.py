@@ -6,24 +6,22 @@ Whatever is refused is answered with one sentence under "detail". Requests and a
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Coroutine, Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
-from urllib.parse import urlsplit
 
-from fastapi import APIRouter, Depends, FastAPI, HTTPException, Request, Response, params
-from fastapi.exceptions import RequestValidationError
-from fastapi.routing import APIRoute
+from fastapi import APIRouter, Depends, FastAPI, HTTPException, params
 
-from ..errors import MissingExtra, PseudowordError, SettingsError, TrainingError
+from ..errors import SettingsError
 from ..jobs.training_job import ENDED, State, TrainingJob
 from ..jobs.trainings import Trainings
 from ..training.settings import Description, TrainSettings, describe_settings
 from . import schemas
-from .training_routes import seen, without_folders
+from .answers import refuse_other_sites, telling
+from .sentence_route import SentenceRoute, answered, refusals
+from .training_routes import seen
 from .uploads import store
 
 PREFIX = "/pseudoword/v1"
@@ -31,7 +29,6 @@ LOOK_AGAIN_S = 0.02
 PATIENCE_S = 10.0  # an order counts at the next step; on a large model this may be later, and the answer says so
 
 KINDS = {bool: "boolean", int: "integer", float: "number", str: "string"}
-STATUS: dict[type[PseudowordError], int] = {TrainingError: 409, MissingExtra: 501}  # of others: 422
 PROBLEMS: dict[int, str] = {
     404: "There is no such training",
     409: "Not in the present state: another training is under way, or the order makes no sense now",
@@ -72,20 +69,10 @@ ORDERS = {
 }
 
 
-class SentenceRoute(APIRoute):
-    """A route that says in one sentence what a request lacks, as everything else is said, instead of in a list."""
+class TrainingRoute(SentenceRoute):
+    """A route about trainings."""
 
-    def get_route_handler(self) -> Callable[[Request], Coroutine[Any, Any, Response]]:
-        """The usual handler; raises HTTPException where that finds the request unfit."""
-        handle = super().get_route_handler()
-
-        async def handle_in_sentences(request: Request) -> Response:
-            try:
-                return await handle(request)
-            except RequestValidationError as problem:
-                raise HTTPException(422, what_does_not_fit(problem)) from problem
-
-        return handle_in_sentences
+    wanted = "send application/json with 'settings', and 'pictures' or 'folder'"
 
 
 def add_program_routes(app: FastAPI, trainings: Trainings, dependencies: Sequence[params.Depends] = ()) -> None:
@@ -93,24 +80,13 @@ def add_program_routes(app: FastAPI, trainings: Trainings, dependencies: Sequenc
     router = APIRouter(
         prefix=PREFIX,
         dependencies=[Depends(refuse_other_sites), *dependencies],
-        route_class=SentenceRoute,
+        route_class=TrainingRoute,
         tags=["Pseudoword trainings"],
         responses=refused(422),
     )
     _add_reading_routes(router, trainings)
     _add_ordering_routes(router, trainings)
     app.include_router(router)
-
-
-def refuse_other_sites(request: Request) -> None:
-    """Raise HTTPException for what a page of another site sends from somebody's browser: it asks without his knowing.
-
-    Programs say no Origin. Behind a proxy the page's own address is the one it was asked for.
-    """
-    origin = request.headers.get("origin")
-    own = {request.headers.get("host"), request.headers.get("x-forwarded-host")}
-    if origin is not None and urlsplit(origin).netloc not in own:
-        raise HTTPException(403, f"Pages of {origin} may not ask for this; use the page of this server.")
 
 
 def _add_reading_routes(router: APIRouter, trainings: Trainings) -> None:
@@ -162,12 +138,12 @@ def _add_reading_routes(router: APIRouter, trainings: Trainings) -> None:
 def _add_ordering_routes(router: APIRouter, trainings: Trainings) -> None:
     def start_training(request: schemas.TrainingRequest) -> dict[str, Any]:
         """Start to learn a new word. One training at a time can be under way."""
-        with telling(trainings):
+        with telling(trainings.host):
             return seen(trainings, start(trainings, request))
 
     def giving(order: str) -> Callable[[str], dict[str, Any]]:
         def give_order(name: str) -> dict[str, Any]:
-            with telling(trainings):
+            with telling(trainings.host):
                 return seen(trainings, give(trainings, name, order))
 
         return give_order
@@ -247,16 +223,6 @@ def latest_called(trainings: Trainings, name: str) -> TrainingJob | None:
 # ---- what is answered ----------------------------------------------------------------------------------------------
 
 
-@contextmanager
-def telling(trainings: Trainings) -> Iterator[None]:
-    """Turn an error that is meant for the user into an answer with its message."""
-    try:
-        yield
-    except PseudowordError as problem:
-        status = STATUS.get(type(problem), 422)
-        raise HTTPException(status, without_folders(trainings, str(problem))) from problem
-
-
 def unknown(name: str) -> HTTPException:
     """That there is no training called `name`."""
     return HTTPException(404, f"There is no training called {name!r}; {PREFIX}/trainings lists those there are.")
@@ -269,18 +235,6 @@ def senseless(name: str, state: str, order: str) -> HTTPException:
     states = f"{', '.join(most)} or {last}"
     return HTTPException(
         409, f"The state of {name} is {state!r}; only a training that is {states} can be {asked.participle}."
-    )
-
-
-def what_does_not_fit(problem: RequestValidationError) -> str:
-    """The first of what is wrong with a request, in one sentence."""
-    first = problem.errors()[0]
-    place, reason = ".".join(str(part) for part in first["loc"][1:]), str(first["msg"]).rstrip(".")
-    if "json" in first["type"]:
-        return f"The request is not JSON (from character {place} on); send a JSON object."
-    return (
-        f"The request does not fit at {place or 'its beginning'!r} ({reason}); send application/json with 'settings', "
-        "and 'pictures' or 'folder'."
     )
 
 
@@ -306,9 +260,4 @@ def setting_as_json(description: Description) -> dict[str, Any]:
 
 def refused(*statuses: int) -> dict[int | str, dict[str, Any]]:
     """How refusals are described to readers of the schema."""
-    return {status: {"model": schemas.Problem, "description": PROBLEMS[status]} for status in statuses}
-
-
-def answered(status: int, example: Any) -> dict[str, Any]:
-    """An example of an answer for the schema."""
-    return {"responses": {str(status): {"content": {"application/json": {"example": example}}}}}
+    return refusals({status: PROBLEMS[status] for status in statuses})

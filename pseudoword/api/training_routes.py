@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import os
-import re
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
@@ -15,6 +13,7 @@ from ..errors import MissingExtra
 from ..jobs.training_job import TrainingJob, Watched
 from ..jobs.trainings import Trainings
 from ..training.curve import curve_picture
+from .answers import without_folders
 
 PREFIX = "/pseudoword/v1/training"
 
@@ -67,22 +66,9 @@ def picture(path: Path) -> FileResponse:
 def seen(trainings: Trainings, job: TrainingJob) -> dict[str, Any]:
     """What a page shows of `job`, without the folders of this server."""
     answer = as_json(job.watch())
-    answer["message"] = without_folders(trainings, answer["message"])
-    answer["warnings"] = [without_folders(trainings, warning) for warning in answer["warnings"]]
+    answer["message"] = without_folders(trainings.host, answer["message"])
+    answer["warnings"] = [without_folders(trainings.host, warning) for warning in answer["warnings"]]
     return answer
-
-
-def without_folders(trainings: Trainings, text: str) -> str:
-    """`text` with the paths of runs as they are called in their folder, and those at home from `~` on.
-
-    Messages are made for who sits at the computer; over the network it is nobody's business where things lie.
-    """
-    for folder, short in ((trainings.host.runs, ""), (os.path.expanduser("~"), f"~{os.sep}")):
-        path = os.path.join(folder, "")
-        if path != os.sep:  # some servers' home is the root, which everything is below
-            spellings = {re.escape(path), re.escape(repr(path)[1:-1])}  # where quoted, backslashes stand twice
-            text = short.join(re.split(rf"(?<![\w.-])(?:{'|'.join(spellings)})", text))
-    return text
 
 
 def as_json(watched: Watched) -> dict[str, Any]:

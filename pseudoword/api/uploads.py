@@ -8,9 +8,9 @@ import re
 from collections.abc import Sequence
 from pathlib import Path
 
+from ..decoding import FOREIGN_SUFFIXES, SUFFIXES
 from ..errors import DatasetError, TrainingError
 from ..training.captions import MAX_TEXT_BYTES
-from ..training.decoding import FOREIGN_SUFFIXES, SUFFIXES
 from .schemas import UploadedPicture
 
 MOST_PICTURES = 200  # a word is learned from 3 to 10, a style from some dozens; all of a request are in memory at once

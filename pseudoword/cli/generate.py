@@ -15,7 +15,7 @@ from ..diffusion import Conditioning, DiffusionModel, Sampling
 from ..embedding import Embedding
 from ..embedding.whole_file import write_whole
 from ..errors import ModelError, SettingsError
-from ..jobs.words import RUNS, TrainedWord, trained_words, words_at, words_said
+from ..jobs.words import RUNS, TrainedWord, clip_skip_of, trained_words, words_at, words_said
 from ..text import encode_prompts
 from ..training.memory import within_memory
 from .console import Console
@@ -90,7 +90,7 @@ def run(arguments: argparse.Namespace, console: Console) -> None:
     prompts = [arguments.prompt, arguments.negative]
     words = {word: word.load() for word in words_said(prompts, known, model.text_encoders[0].tokenizer)}
     tell_words(words, known, console)
-    clip_skip = arguments.clip_skip or clip_skip_of(list(words.values()))
+    clip_skip = arguments.clip_skip or clip_skip_of(list(words.values())) or 1
     vectors = {word.name: embedding.vectors for word, embedding in words.items()}
     told, against = (encode_prompts(model, [prompt], vectors, clip_skip) for prompt in prompts)
     sampling = Sampling(
@@ -162,13 +162,6 @@ def tell_words(words: dict[TrainedWord, Embedding], known: Sequence[TrainedWord]
         console.note("Trained words: " + ", ".join(f"{word.name} ({word.path})" for word in words))
     elif known:
         console.note("The prompt uses no trained word; known are " + ", ".join(word.name for word in known) + ".")
-
-
-def clip_skip_of(embeddings: Sequence[Embedding]) -> int:
-    """The layer that all `embeddings` were trained with; 1 where they differ or do not say."""
-    layers = {embedding.metadata.clip_skip for embedding in embeddings}
-    (layer,) = layers if len(layers) == 1 else (1,)
-    return layer or 1
 
 
 def is_file_name(output: Path) -> bool:

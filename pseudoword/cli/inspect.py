@@ -113,22 +113,10 @@ def show_words(arguments: argparse.Namespace, console: Console) -> None:
 
 def as_values(embedding: Embedding, figures: WordFigures, findings: list[str]) -> dict[str, Any]:
     """What a program reads of one word."""
-    vectors = [
-        {
-            "encoder": encoder.encoder,
-            "vector": vector.number,
-            "norm": vector.norm,
-            "norm_percentile": vector.norm_percentile,
-            "nearest": {
-                measure: [{"token": found.text, "id": found.token_id, "figure": found.figure} for found in nearest]
-                for measure, nearest in vector.nearest.items()
-            },
-        }
-        for encoder in figures.encoders.values()
-        for vector in encoder.vectors
-    ]
+    from ..inspect.word_json import vectors_json
+
     facts = {"name": embedding.name, "architecture": embedding.architecture, "findings": findings}
-    return {**facts, "vectors": vectors}
+    return {**facts, "vectors": vectors_json(figures)}
 
 
 def as_text(embedding: Embedding, figures: WordFigures, findings: list[str]) -> str:

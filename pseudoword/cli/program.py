@@ -32,6 +32,8 @@ COMMANDS = {
     "generate": "make pictures with a trained word",
     "convert": "write an embedding in another file format",
     "inspect": "see what embeddings are made of, and make words of others",
+    "clip-skip": "compare the layers of the text encoder for a prompt",
+    "score": "see how well pictures fit texts, or their own prompts",
 }
 
 DESCRIPTION = "Teach a Stable Diffusion model a new word from a few pictures, and make pictures with it."
@@ -128,7 +130,7 @@ def _parser(prog: str, named: str | None) -> tuple[argparse.ArgumentParser, Modu
     for name, purpose in COMMANDS.items():
         of_command = commands.add_parser(name, help=purpose, formatter_class=layout, allow_abbrev=False)
         if name == named:
-            module = importlib.import_module(f"{__package__}.{name}")
+            module = importlib.import_module(f"{__package__}.{name.replace('-', '_')}")
             of_command.description = module.DESCRIPTION
             of_command.epilog = module.EPILOG.format(prog=prog)
             module.add_flags(of_command)

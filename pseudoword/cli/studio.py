@@ -7,10 +7,17 @@ import contextlib
 import socket
 import threading
 import webbrowser
+from pathlib import Path
 from typing import TYPE_CHECKING
 
+from ..diffusion import LoadedEncoders
 from ..errors import MissingExtra, SettingsError
-from ..jobs.trainings import Host, Trainings
+from ..jobs.checkpoint_layers import FILE as CHECKPOINT_LAYERS
+from ..jobs.checkpoint_layers import CheckpointLayers
+from ..jobs.host import Host
+from ..jobs.inspector import Inspector
+from ..jobs.remembered_layers import wanted_clip_skip
+from ..jobs.trainings import Trainings
 from ..jobs.turns import Turns
 from ..jobs.words import RUNS, trained_words
 from .console import Console
@@ -33,6 +40,7 @@ examples:
 """
 
 FIRST_PORT, PORTS_TRIED = 7861, 20
+LIBRARY_CACHE = ".library.sqlite3"
 
 
 def add_flags(parser: argparse.ArgumentParser) -> None:
@@ -46,6 +54,14 @@ def add_flags(parser: argparse.ArgumentParser) -> None:
         help="address to listen at; 0.0.0.0 lets others in, to any folder of pictures that you may read "
         "[default: 127.0.0.1]",
     )
+    parser.add_argument(
+        "--embeddings",
+        type=Path,
+        nargs="+",
+        default=(),
+        metavar="FOLDER",
+        help="folders of embeddings to look into, too",
+    )
     parser.add_argument("--no-browser", action="store_true", help="open no browser")
 
 
@@ -53,23 +69,33 @@ def run(arguments: argparse.Namespace, console: Console) -> None:
     """Serve until Ctrl-C."""
     check_clip_files(arguments)
     try:
-        from ..studio import SCRIPT, make_app
+        from ..studio import STYLE, make_app
     except ImportError as error:
         raise MissingExtra(error.name or "gradio", "studio") from error
-    if not SCRIPT.is_file():
+    if not STYLE.is_file():
         raise SettingsError("The studio needs files of the repository; clone it, and call: python run.py studio")
     listening = listen(arguments.address, arguments.port)
     model, scorer = load_chosen_model(arguments, console), load_chosen_scorer(arguments)
     runs = RUNS.resolve()
+    layers = CheckpointLayers(runs / CHECKPOINT_LAYERS)
+    encoders = LoadedEncoders(model.title, model.sha256, model.architecture, model.text_encoders)
     host = Host(
         lambda: model,
         lambda: scorer,
         Turns(),
         runs,
+        defaults=lambda: wanted_clip_skip(layers, model.sha256),
         words=lambda: {word.name: word.path for word in trained_words(runs)},
+        encoders=lambda: encoders,
+        library=lambda: [*arguments.embeddings, *(word.path for word in trained_words(runs))],
+        library_cache=runs / LIBRARY_CACHE,
+        word_place=lambda name: runs / name / f"{name}.safetensors",
+        checkpoint_layers=layers,
+        checkpoint=lambda: (model.sha256, model.title),
     )
-    trainings = Trainings(host)
-    serve(make_app(host, trainings, model.title), listening, arguments, console)
+    trainings, inspector = Trainings(host), Inspector(host)
+    serve(make_app(trainings, inspector, model.title), listening, arguments, console)
+    inspector.strips.end()
     if trainings.latest is not None and not trainings.latest.has_ended:
         trainings.latest.pause_and_wait()
         console.note(f"The training of {trainings.latest.settings.name} is saved; the studio can go on with it.")

@@ -16,12 +16,11 @@ from functools import cache, partial
 import torch
 from torch import Tensor
 
-from ..diffusion import TextEncoder
 from ..embedding import Embedding, EmbeddingMetadata, check_name
 from ..errors import SettingsError
 from .expression import Call, Name, Negative, Node, Number, Part, Phrase, Product, Slice, Sum, expression_error
 from .expression_parser import parse, printed_name
-from .ingredients import Ingredient, Pantry, WordSource
+from .ingredients import Ingredient, Lexicon, Pantry, WordSource
 
 MAX_VECTORS = 75  # as many places as one chunk of a prompt has
 MAX_INTERMEDIATE_VECTORS = 300  # of any part of an expression: 5 MB for SDXL
@@ -57,9 +56,7 @@ class Combination:
 
 
 @torch.no_grad()
-def evaluate(
-    expression: str, encoders: Sequence[TextEncoder], words: Mapping[str, Embedding] | WordSource
-) -> Combination:
+def evaluate(expression: str, encoders: Sequence[Lexicon], words: Mapping[str, Embedding] | WordSource) -> Combination:
     """What `expression` gives in the vocabularies of `encoders`, all text encoders of one model.
 
     Computed in float64. Raises SettingsError with the place that is wrong for every expression that gives no word, or
@@ -92,7 +89,7 @@ def interpolation(first: str, second: str, count: int) -> list[str]:
     return [f"slerp({ends}, {step / (count - 1):.6g})" for step in range(count)]
 
 
-def mean_length(encoder: TextEncoder) -> float:
+def mean_length(encoder: Lexicon) -> float:
     """The mean length of the vectors in the vocabulary of `encoder`."""
     parts = encoder.vocabulary.detach().split(ROWS_AT_ONCE)
     return sum(float(part.cpu().double().norm(dim=1).sum()) for part in parts) / len(encoder.vocabulary)

@@ -62,11 +62,11 @@ class Canvas:
     figure: Any
     theme: Theme
 
-    def axes(self, heights: Sequence[float], share_x: bool = True) -> list[Any]:
-        """Fields below each other with `heights` in proportion, in the theme's colours."""
-        fields = self.figure.subplots(
-            len(heights), 1, sharex=share_x, squeeze=False, gridspec_kw={"height_ratios": list(heights)}
-        )[:, 0]
+    def axes(self, heights: Sequence[float], share_x: bool = True, widths: Sequence[float] = (1,)) -> list[Any]:
+        """Fields in the theme's colours, row by row, with `heights` and `widths` in proportion."""
+        ratios = {"height_ratios": list(heights), "width_ratios": list(widths)}
+        grid = self.figure.subplots(len(heights), len(widths), sharex=share_x, squeeze=False, gridspec_kw=ratios)
+        fields: list[Any] = grid.ravel().tolist()
         for field in fields:
             field.set_facecolor(self.theme.background)
             field.tick_params(colors=self.theme.ink, labelsize=FONT_POINTS - 1.5)
@@ -75,7 +75,7 @@ class Canvas:
             for side, spine in field.spines.items():
                 spine.set_color(self.theme.faint)
                 spine.set_visible(side in ("left", "bottom"))
-        return list(fields)
+        return fields
 
     def title(self, axes: Any, text: str) -> None:
         """Write `text` above `axes`, from its left."""

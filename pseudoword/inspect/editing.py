@@ -13,7 +13,6 @@ from contextlib import suppress
 from dataclasses import fields, replace
 from pathlib import Path
 
-import torch
 from PIL import Image
 
 from ..embedding import SUFFIXES, Embedding, EmbeddingMetadata, FileFormat, check_name, save_embedding
@@ -57,18 +56,6 @@ def renamed(embedding: Embedding, name: str) -> Embedding:
     return replace(embedding, name=name, metadata=replace(metadata, title=title, trigger_phrase=phrase))
 
 
-def rounded_to_fp16(embedding: Embedding) -> Embedding:
-    """`embedding` with its values as 16-bit floating point holds them (11 significant bits), stored as before.
-
-    Raises SettingsError for values above 65,504, the largest that it holds.
-    """
-    rounded = {encoder: rows.to(torch.float16).float() for encoder, rows in embedding.vectors.items()}
-    if not all(bool(rows.isfinite().all()) for rows in rounded.values()):
-        largest = max(float(rows.abs().max()) for rows in embedding.vectors.values())
-        raise SettingsError(f"{embedding.name} has values up to {largest:g}, and fp16 ends at 65504; keep it as it is.")
-    return replace(embedding, vectors=rounded)
-
-
 def with_metadata(embedding: Embedding, **facts: str | int | None) -> Embedding:
     """`embedding` with some facts replaced, named as in `EmbeddingMetadata`; "" and None say that one isn't known.
 
@@ -98,6 +85,7 @@ def save_edited(
     overwrite: bool = False,
     keep_former: bool = True,
     preview: Image.Image | None = None,
+    half: bool = False,
 ) -> Path:
     """Write `embedding` and return the path of the file, as `save_embedding`; a file that was there stays beside it.
 
@@ -108,10 +96,10 @@ def save_edited(
     if format in SUFFIXES and path.suffix.lower() not in KNOWN_SUFFIXES:
         path = path.with_name(path.name + SUFFIXES[format][0])  # as save_embedding will call it
     if not (overwrite and keep_former and path.exists()):
-        return save_embedding(embedding, path, format, overwrite=overwrite, preview=preview)
+        return save_embedding(embedding, path, format, overwrite=overwrite, preview=preview, half=half)
     former = _keep(path)
     try:
-        return save_embedding(embedding, path, format, overwrite=True, preview=preview)
+        return save_embedding(embedding, path, format, overwrite=True, preview=preview, half=half)
     except BaseException:
         with suppress(OSError):
             former.unlink()
@@ -144,12 +132,8 @@ def former_files(path: Path) -> list[Path]:
     return [other for _, other in sorted((int(match[1] or 1), other) for match, other in matches if match)]
 
 
-def _keep(path: Path) -> Path:
-    """A copy of the file at `path` with the next free number."""
-    kept = former_files(path)
-    last = re.search(r"\.([0-9]{1,9})" + re.escape(FORMER) + "$", kept[-1].name) if kept else None
-    number = int(last[1]) + 1 if last else len(kept) + 1
-    former = path.with_name(path.name + (f".{number}" if number > 1 else "") + FORMER)
+def keep(path: Path, former: Path) -> None:
+    """Copy the file at `path` to `former`, which must be free. Raises EmbeddingFileError; nothing is changed then."""
     try:
         # A copy and no move: at no moment is there no file of that name.
         write_whole(former, read_limited(path), overwrite=False)
@@ -158,4 +142,13 @@ def _keep(path: Path) -> Path:
         raise EmbeddingFileError(
             f"{path.name} was not changed; it cannot be kept as {former.name}: {reason}."
         ) from error
+
+
+def _keep(path: Path) -> Path:
+    """A copy of the file at `path` with the next free number."""
+    kept = former_files(path)
+    last = re.search(r"\.([0-9]{1,9})" + re.escape(FORMER) + "$", kept[-1].name) if kept else None
+    number = int(last[1]) + 1 if last else len(kept) + 1
+    former = path.with_name(path.name + (f".{number}" if number > 1 else "") + FORMER)
+    keep(path, former)
     return former

@@ -18,6 +18,7 @@ from __future__ import annotations
 
 import re
 import unicodedata
+from collections.abc import Iterator
 from dataclasses import dataclass, field
 from typing import TypeAlias
 
@@ -118,6 +119,21 @@ class Call(_Placed):
 
 
 Node: TypeAlias = "Number | Phrase | Name | Negative | Sum | Product | Slice | Call"
+
+
+def names_in(node: Node) -> Iterator[str]:
+    """The names that an expression says, from left to right."""
+    match node:
+        case Name():
+            yield node.text
+        case Negative() | Slice():
+            yield from names_in(node.operand)
+        case Sum() | Product():
+            for operand in (node.first, *(step.operand for step in node.rest)):
+                yield from names_in(operand)
+        case Call():
+            for argument in node.arguments:
+                yield from names_in(argument)
 
 
 def expression_error(expression: str, place: int, sentence: str) -> SettingsError:

@@ -10,7 +10,7 @@ from typing import Protocol
 import torch
 from torch import Tensor
 
-from ..diffusion import TextEncoder
+from ..diffusion import Tokenizer
 from ..embedding import Embedding
 from ..embedding.forms import named_tensors
 from ..embedding.metadata import encodable
@@ -22,6 +22,25 @@ from .expression import Name, Phrase, expression_error
 MAX_EMBEDDINGS = 50  # different ones in one expression
 
 _ARCHITECTURES = {"sd1": "Stable Diffusion 1", "sd2": "Stable Diffusion 2", "sdxl": "Stable Diffusion XL"}
+
+
+class Lexicon(Protocol):
+    """What expressions need of a text encoder; every `TextEncoder` is one."""
+
+    @property
+    def name(self) -> str:
+        """What embedding files call the encoder."""
+        ...
+
+    @property
+    def tokenizer(self) -> Tokenizer:
+        """Its tokenizer."""
+        ...
+
+    @property
+    def vocabulary(self) -> Tensor:
+        """Input vectors of all tokens, (V, D)."""
+        ...
 
 
 class WordSource(Protocol):
@@ -62,7 +81,7 @@ class Pantry:
     """What the names and phrases of one expression stand for; embeddings are loaded when they are first asked for."""
 
     def __init__(
-        self, expression: str, encoders: Sequence[TextEncoder], words: Mapping[str, Embedding] | WordSource
+        self, expression: str, encoders: Sequence[Lexicon], words: Mapping[str, Embedding] | WordSource
     ) -> None:
         self._expression = expression
         self._encoders = encoders
@@ -90,7 +109,7 @@ class Pantry:
             raise self._error(leaf, f"This is a different number of tokens for each text encoder, {told}; use another.")
         return counts[self._encoders[0].name]
 
-    def rows_for(self, encoder: TextEncoder) -> Callable[[Name | Phrase], Tensor]:
+    def rows_for(self, encoder: Lexicon) -> Callable[[Name | Phrase], Tensor]:
         """Gives the vectors (n, D) of a leaf, float64."""
 
         def rows(leaf: Name | Phrase) -> Tensor:
@@ -126,7 +145,7 @@ class Pantry:
             family = _ARCHITECTURES[embedding.architecture]
             raise self._error(leaf, f"{leaf.text!r} is for {family} ({told}), and this model wants {needed}.")
 
-    def _tokens(self, leaf: Name | Phrase, encoder: TextEncoder) -> list[int]:
+    def _tokens(self, leaf: Name | Phrase, encoder: Lexicon) -> list[int]:
         tokens = encoder.tokenizer.tokenize(leaf.text) if isinstance(leaf, Phrase) or not leaf.braced else []
         if isinstance(leaf, Phrase):
             if not tokens:

@@ -1,7 +1,7 @@
 """What becomes of a word inside the text encoder, layer by layer: its states' lengths, and what they are like.
 
-The final layer norm is applied to every layer, as diffusion models read it; so lengths say how it weighs a state's
-parts, and say little of the size that the state had before.
+The final layer norm is applied to every layer, as Stable Diffusion 1 and 2 read it (SDXL reads its layer without); so
+lengths say how it weighs a state's parts, and say little of the size that the state had before.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from ..embedding import Embedding
 from ..errors import SettingsError
 from ..text import chunk_prompt
 from ..text.chunks import Chunk
-from ..text.prompts import encode_chunks, vectors_for
+from ..text.prompts import chunk_inputs, vectors_for
 
 TEMPLATE = "a photo of {}"
 COMPARISON = "cat"
@@ -52,11 +52,10 @@ def layer_figures(
 ) -> LayerFigures:
     """How `embedding` and the words `known` go through the layers of `encoder` where `template` has `{}`.
 
-    One pass through the encoder for each layer. Raises ModelError for an embedding of another model, SettingsError for
-    a template without `{}` or a `known` without tokens.
+    One pass through the encoder for each of the two. Raises ModelError for an embedding of another model,
+    SettingsError for a template without `{}` or a `known` without tokens.
     """
-    if template.count("{}") != 1:
-        raise SettingsError(f"The template {template!r} has {{}} {template.count('{}')} times; write it once.")
+    check_template(template)
     tokens = encoder.tokenizer.tokenize(known)
     if not tokens:
         raise SettingsError(f"The word to compare with, {known!r}, holds no token; give one such as {COMPARISON!r}.")
@@ -79,15 +78,20 @@ def layer_figures(
     )
 
 
+def check_template(template: str) -> None:
+    """Raise SettingsError unless `template` has `{}` once."""
+    if template.count("{}") != 1:
+        raise SettingsError(f"The template {template!r} has {{}} {template.count('{}')} times; write it once.")
+
+
 def states_at_word(encoder: TextEncoder, template: str, vectors: Tensor, clip_skips: Sequence[int]) -> Tensor:
     """Hidden states (len(clip_skips), n, D), float64 on the CPU, at the positions of `vectors` (n, D) in `template`."""
     words = {PLACE: vectors}
     chunks = with_word(chunk_prompt(template.replace("{}", PLACE), encoder.tokenizer, {PLACE: len(vectors)}))
     where = [(row, position) for row, chunk in enumerate(chunks) for position, _, _ in chunk.word_vectors]
     row, position = torch.tensor(where).unbind(dim=1)
-    return torch.stack(
-        [encode_chunks(encoder, chunks, words, clip_skip).cpu().double()[row, position] for clip_skip in clip_skips]
-    )
+    states = encoder.encode_layers(*chunk_inputs(encoder, chunks, words), clip_skips)  # (L, chunks, 77, D)
+    return states.cpu()[:, row, position].double()
 
 
 def with_word(chunks: Sequence[Chunk]) -> list[Chunk]:

@@ -83,11 +83,11 @@ def _near_pairs(
     """The place of each signature that is near to others, and theirs; products of two blocks at a time."""
     starts = range(0, len(signatures), _BLOCK)
     for start in starts:
-        block = _directions(signatures[start : start + _BLOCK])  # (b, D)
+        block = signature_directions(signatures[start : start + _BLOCK])  # (b, D)
         for other in starts[start // _BLOCK :]:
             if should_stop():
                 return
-            others = block if other == start else _directions(signatures[other : other + _BLOCK])
+            others = block if other == start else signature_directions(signatures[other : other + _BLOCK])
             near = block @ others.T > NEAR_COSINE  # (b, b')
             if other == start:
                 np.fill_diagonal(near, False)
@@ -95,7 +95,7 @@ def _near_pairs(
                 yield start + row, other + np.flatnonzero(near[row])
 
 
-def _directions(signatures: Sequence[bytes]) -> Directions:
+def signature_directions(signatures: Sequence[bytes]) -> Directions:
     """The signatures as vectors of length 1, (n, D); those of 0 stay 0 and are near to nothing."""
     table = np.frombuffer(b"".join(signatures), "<f2").reshape(len(signatures), -1).astype(np.float32)
     norms: Directions = np.linalg.norm(table, axis=1, keepdims=True)  # float16 has rounded them a little
@@ -105,7 +105,7 @@ def _directions(signatures: Sequence[bytes]) -> Directions:
 
 def _group(number: int, rows: Sequence[LibraryRow]) -> DuplicateGroup:
     exact = len({row.fingerprint for row in rows}) == 1
-    directions = _directions([row.signature for row in rows])
+    directions = signature_directions([row.signature for row in rows])
     lowest = 1.0 if exact else float((directions @ directions[0]).min())
     shown = [row.path for row in rows[:_NAMED]]
     rest = len(rows) - len(shown)

@@ -9,6 +9,8 @@ from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
+from ..cache_file import stamp_of
+from ..embedding.files import KNOWN_SUFFIXES
 from ..embedding.library import embedding_files
 from ..embedding.metadata import encodable
 from .library_cache import LibraryCache
@@ -49,8 +51,9 @@ def scan(
 ) -> LibraryTable:
     """Look at every file in `folders` and their sub-folders that may be an embedding, as EmbeddingLibrary does.
 
-    `cache` is a file that spares reading unchanged files again (see LibraryCache). `on_progress` is told how many of
-    how many files are done. `should_stop` is asked before each file; the table then has the rows so far.
+    One of `folders` may be a file: then that file alone. `cache` is a file that spares reading unchanged files again
+    (see LibraryCache). `on_progress` is told how many of how many files are done. `should_stop` is asked before each
+    file; the table then has the rows so far.
 
     Nothing raises because of a file: broken ones, pipes, files of gigabytes (not read) or without permission are rows
     with a `problem`. Without a row are pictures that hold no embedding, files that vanish meanwhile, and folders that
@@ -99,7 +102,8 @@ def _places(
     real_folders: dict[Path, str] = {}
     for root in roots:
         found: list[Path] = []
-        for file in embedding_files(root, on_error):
+        lone = root.suffix.lower() in KNOWN_SUFFIXES and root.is_file()
+        for file in (root,) if lone else embedding_files(root, on_error):
             if should_stop():
                 break
             if file.parent not in real_folders:
@@ -108,7 +112,7 @@ def _places(
             if real not in seen:
                 seen.add(real)
                 found.append(file)
-        places += [_Place(root, file) for file in sorted(found)]
+        places += [_Place(root.parent if lone else root, file) for file in sorted(found)]
     return places
 
 
@@ -140,22 +144,18 @@ def _row(place: _Place, known: LibraryCache, pictures: dict[Path, dict[str, str]
 def _facts(path: Path, known: LibraryCache) -> tuple[FileFacts | None, os.stat_result | None]:
     """What is in the file, and its state when that was read. Raises OSError where the file cannot be asked."""
     status = path.stat()
-    remembered = known.get(path, _stamp(status))
+    remembered = known.get(path, stamp_of(status))
     if remembered is not None:
         return remembered.facts, status
     for _ in range(_ATTEMPTS):
         reading = read_facts(path)
         before, status = status, path.stat()
-        if _stamp(before) == _stamp(status):
+        if stamp_of(before) == stamp_of(status):
             if reading.lasting and abs(time.time() - status.st_mtime) > _FRESH_S:
-                known.put(path, _stamp(status), reading)
+                known.put(path, stamp_of(status), reading)
             return reading.facts, status
     problem = f"{path.name} changes while it is read; look again when it is written."
     return FileFacts(name=encodable(path.stem), problem=encodable(problem)), status
-
-
-def _stamp(status: os.stat_result) -> str:
-    return f"{status.st_size}:{status.st_mtime_ns}"
 
 
 def _pictures(folder: Path) -> dict[str, str]:

@@ -97,9 +97,9 @@ def ordered(rows: Iterable[LibraryRow], column: str, *, descending: bool = False
     return sorted(present, key=lambda row: _rank(value_of(row)), reverse=descending) + missing
 
 
-def to_csv(rows: Sequence[LibraryRow]) -> str:
+def to_csv(rows: Sequence[LibraryRow], columns: Sequence[str] = tuple(COLUMNS)) -> str:
     """`rows` with a line of titles, by RFC 4180. Texts that a spreadsheet would compute get an apostrophe in front."""
-    return csv_text(list(COLUMNS), ([value_of(row) for value_of in COLUMNS.values()] for row in rows))
+    return csv_text(columns, ([COLUMNS[column](row) for column in columns] for row in rows))
 
 
 def to_json(table: LibraryTable) -> str:

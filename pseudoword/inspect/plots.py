@@ -132,8 +132,23 @@ def similarity_plot(name: str, figures: EncoderFigures, theme: ThemeName = "ligh
 
 
 def on_scale(value: float, theme: Theme) -> str:
-    """A colour that can be read on the heat map's for `value`: the scale is as light as the theme's ink at its ends."""
-    return theme.background if abs(value) > 0.6 else theme.ink
+    """The colour of letters that stand out more from the heat map's for `value`, -1 to 1: ink or background."""
+    end = theme.high if value > 0 else theme.low
+    pairs = zip(bytes.fromhex(theme.background[1:]), bytes.fromhex(end[1:]), strict=True)
+    field = luminance([start + abs(value) * (stop - start) for start, stop in pairs])
+
+    def contrast(colour: str) -> float:
+        letters = luminance(list(bytes.fromhex(colour[1:])))
+        return (max(field, letters) + 0.05) / (min(field, letters) + 0.05)
+
+    return max((theme.ink, theme.background), key=contrast)
+
+
+def luminance(rgb: Sequence[float]) -> float:
+    """How bright a colour (0 to 255 each) looks, 0 to 1, by WCAG 2.1."""
+    parts = [value / 255 for value in rgb]
+    red, green, blue = (part / 12.92 if part <= 0.04045 else ((part + 0.055) / 1.055) ** 2.4 for part in parts)
+    return 0.2126 * red + 0.7152 * green + 0.0722 * blue
 
 
 def map_plot(found: WordMap, theme: ThemeName = "light") -> bytes:

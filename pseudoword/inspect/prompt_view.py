@@ -6,6 +6,7 @@ see `attention`.
 
 from __future__ import annotations
 
+import unicodedata
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
@@ -16,9 +17,9 @@ from ..diffusion import Tokenizer
 from ..embedding.metadata import encodable
 from ..errors import SettingsError
 from ..text import CHUNK_TOKENS, chunk_prompt
-from ..text.chunks import Piece, unbroken_runs
+from ..text.attention import WeightedText, parse_attention
+from ..text.chunks import Piece, perhaps_said, unbroken_runs
 from ..text.tokenizer import WORD_END
-from .attention import WeightedText, parse_attention
 
 MAX_CHARACTERS = 20_000
 Kind = Literal["start", "token", "word", "end", "padding"]
@@ -110,6 +111,7 @@ def view_prompt(prompt: str, tokenizer: Tokenizer, words: Mapping[str, int], *, 
         raise SettingsError(f"The prompt has {len(prompt):,} characters; at most {MAX_CHARACTERS:,} are looked into.")
     prompt = encodable(prompt)
     texts = parse_attention(prompt) if attention else [WeightedText(prompt, 1.0)]
+    words = _perhaps_said(texts, words)
     sections: list[list[WeightedText]] = [[]]
     for text in texts:
         if text.is_break:
@@ -147,6 +149,20 @@ def view_as_text(view: PromptView) -> str:
         torn = f", and cuts {view.cut.torn} in two" if view.cut.torn else ""
         lines.append(f"A tool that reads one chunk only loses the last {view.cut.lost}{torn}: {view.cut.lost_text}")
     return "\n".join(lines)
+
+
+def _perhaps_said(texts: Sequence[WeightedText], words: Mapping[str, int]) -> dict[str, int]:
+    """Those of `words` whose letters are in `texts`, spaces aside as for the WebUI, which reads tokens.
+
+    No reading finds another, and there may be 5,000: to find the tokens of all names would take seconds.
+    """
+    text = "".join(part.text for part in texts)
+    said, letters = set(perhaps_said(text, words)), _letters(text)
+    return {name: count for name, count in words.items() if name in said or _letters(name) in letters}
+
+
+def _letters(text: str) -> str:
+    return "".join(unicodedata.normalize("NFD", encodable(text)).casefold().split())
 
 
 class _PartsTokenizer:

@@ -6,6 +6,8 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, ExitStack, contextmanager
 
+SLICE_S = 1.0  # how long others wait at most, besides the pass that is under way
+
 
 class Interrupted(BaseException):
     """Ends work in the middle, wherever it may end: no error, and no handler of errors is meant."""

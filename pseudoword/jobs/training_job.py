@@ -19,14 +19,13 @@ from ..training.events import Event, Finished, Preparing, StepDone, Warned
 from ..training.run_folder import RunFolder
 from ..training.settings import TrainSettings
 from ..training.trainer import TrainingRun
-from .slices import Interrupted, Slices
+from .slices import SLICE_S, Interrupted, Slices
 
 log = logging.getLogger(__name__)
 
 State: TypeAlias = Literal["preparing", "training", "paused", "finished", "stopped", "cancelled", "failed"]
 Order: TypeAlias = Literal["go on", "pause", "stop", "cancel"]
 ENDED: tuple[State, ...] = ("finished", "stopped", "cancelled", "failed")
-SLICE_S = 1.0  # how long others wait at most, besides the pass that is under way
 
 
 @dataclass(frozen=True)

@@ -5,13 +5,10 @@ from __future__ import annotations
 import json
 import shutil
 import threading
-from collections.abc import Callable, Mapping, Sequence
-from contextlib import AbstractContextManager
-from dataclasses import dataclass
+from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
 
-from ..diffusion import BetweenPasses, DiffusionModel
+from ..diffusion import BetweenPasses
 from ..errors import SettingsError, TrainingError
 from ..training.captions import BUILT_IN_TEMPLATES
 from ..training.dataset import PictureSet, find_pictures
@@ -21,41 +18,12 @@ from ..training.settings import TrainSettings
 from ..training.trainer import TrainingRun
 from ..training.vectors import given_start
 from .folders import check_readable
-from .training_job import SLICE_S, TrainingJob
+from .host import Host
+from .training_job import TrainingJob
 from .words import check_is_free
-
-if TYPE_CHECKING:
-    from ..scoring import ClipScorer
 
 SOURCE = "pictures.json"  # in the run's folder: where its training pictures are
 UPLOADED = "pictures"  # in the run's folder: those that were uploaded
-
-
-@dataclass(frozen=True)
-class Host:
-    """What trainings need of the program they run in.
-
-    `model` and `scorer` may be asked for at any time; passes go through the model inside `turns` only, the lock of
-    whoever uses it, which a training gives back every `slice_s()` seconds. Every run gets a folder of its own in
-    `runs`. `refuse_name` raises SettingsError for names that are taken elsewhere. `publish` brings the file of a
-    word that was learned to where it is used. `words` and `templates` are the files, by name, that the form offers
-    to go on from and to take prompts from. Pictures and other files are read below `folders` only, where these are
-    given. `defaults` are settings that the form has at first, where they are not the usual ones, and `first_preset`
-    is what is chosen in it.
-    """
-
-    model: Callable[[], DiffusionModel]
-    scorer: Callable[[], ClipScorer | None]
-    turns: AbstractContextManager[None]
-    runs: Path
-    slice_s: Callable[[], float] = lambda: SLICE_S
-    refuse_name: Callable[[str], None] = lambda name: None
-    publish: Callable[[Path], None] = lambda word: None
-    words: Callable[[], Mapping[str, Path]] = dict
-    templates: Callable[[], Mapping[str, Path]] = dict
-    folders: Sequence[Path] | None = None
-    defaults: Callable[[], Mapping[str, Any]] = dict
-    first_preset: Callable[[], str] = lambda: "object"
 
 
 class Trainings:

@@ -78,6 +78,12 @@ def words_said(prompts: Sequence[str], words: Sequence[TrainedWord], tokenizer: 
     return [word for word in by_name.values() if word.name in said]
 
 
+def clip_skip_of(embeddings: Sequence[Embedding]) -> int | None:
+    """The layer that all `embeddings` were trained with; None where they differ or do not say."""
+    layers = {embedding.metadata.clip_skip for embedding in embeddings}
+    return layers.pop() if len(layers) == 1 else None
+
+
 def check_is_free(name: str, files: RunFolder, runs: Path = RUNS) -> None:
     """Raise SettingsError where a word called `name` is in another folder of `runs`, or in this one without its run.
 

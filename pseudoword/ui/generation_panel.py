@@ -11,7 +11,8 @@ from PIL import Image
 
 from ..diffusion import Sampling
 from ..errors import PseudowordError, SettingsError
-from ..jobs.trainings import Host
+from ..jobs.host import Host
+from ..jobs.remembered_layers import layers_for
 from ..jobs.words import trained_words, words_said
 from ..text import encode_prompts
 from . import gradio_versions
@@ -65,12 +66,15 @@ def make(
     with host.turns:
         model = host.model()
         said = words_said([prompt, negative], trained_words(host.runs), model.text_encoders[0].tokenizer)
-        vectors = {word.name: word.load().vectors for word in said}
-        told, against = (encode_prompts(model, [text], vectors) for text in (prompt, negative))
+        embeddings = [word.load() for word in said]
+        vectors = {word.name: found.vectors for word, found in zip(said, embeddings, strict=True)}
+        layers = layers_for(host, model, embeddings)
+        told, against = (encode_prompts(model, [text], vectors, layers) for text in (prompt, negative))
         sampling = Sampling(model.native_size, model.native_size, steps, guidance)
         pictures = model.generate(told, against, sampling, range(first, first + count))
     used = ", ".join(word.name for word in said) or "none"
-    return pictures, f"Seeds {first} to {first + count - 1}. Trained words in the prompt: {used}."
+    seeds = f"Seeds {first} to {first + count - 1}"
+    return pictures, f"{seeds}. CLIP skip: {layers.text}. Trained words in the prompt: {used}."
 
 
 def known_words(runs: Path) -> str:

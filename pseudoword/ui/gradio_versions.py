@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -12,14 +12,15 @@ import gradio as gr
 IS_OLD = int(gr.__version__.split(".")[0]) < 4
 
 
-def uploads(label: str, file_types: list[str], elem_id: str) -> Any:
-    """A field for several files, dropped or chosen."""
-    return gr.File(label=label, file_count="multiple", file_types=file_types, elem_id=elem_id)
+def uploads(label: str, file_types: list[str], elem_id: str, several: bool = True) -> Any:
+    """A field for several files, or one, dropped or chosen."""
+    return gr.File(label=label, file_count="multiple" if several else "single", file_types=file_types, elem_id=elem_id)
 
 
 def uploaded_paths(value: Any) -> list[Path]:
     """The files in an `uploads` field as a handler gets them: wrappers in the old version, paths in today's."""
-    return [Path(getattr(file, "name", file)) for file in value or ()]
+    files: list[Any] = value if isinstance(value, list) else [] if value is None else [value]
+    return [Path(getattr(file, "name", file)) for file in files]
 
 
 def gallery(label: str, elem_id: str, columns: int, visible: bool = True) -> Any:
@@ -43,3 +44,27 @@ def on_click(button: Any, handler: Callable[..., Any], output: Any, asks: str | 
     # An error in the browser's part keeps the server's from being called, in both versions.
     script = f"(...given) => {{ if (!window.confirm({json.dumps(asks)})) throw new Error('kept'); return given; }}"
     button.click(handler, inputs, output, queue=False, **{"_js" if IS_OLD else "js": script})
+
+
+def on_typing(fields: Sequence[Any], handler: Callable[..., Any], inputs: Sequence[Any], output: Any) -> None:
+    """Call `handler` with `inputs` whenever one of `fields` changed; in the end always with what was typed last."""
+    told: dict[str, Any] = {"queue": False, "show_progress": "hidden"}
+    for field in fields:
+        if not IS_OLD:
+            field.change(handler, inputs, output, trigger_mode="always_last", **told)
+            continue
+        # The old version drops what is typed while an answer is awaited. So it is asked when typing rests, and once
+        # more after each answer, if there is something new by then.
+        key, count = json.dumps(f"pseudoword-{field._id}"), len(inputs)
+        given = f"const given = JSON.stringify(all.slice(0, {count})), asked = window.pseudowordAsked ??= {{}};"
+        resting = (
+            f"(...all) => new Promise((go) => {{ {given} const mine = asked[{key}] ??= {{}}; "
+            "window.clearTimeout(mine.timer); "
+            "mine.timer = window.setTimeout(() => { mine.given = given; go(all); }, 150); })"
+        )
+        anew = (
+            f"(...all) => new Promise((go) => {{ {given} const mine = asked[{key}]; "
+            "if (mine.given !== given) { mine.given = given; go(all); } })"
+        )
+        first = field.change(handler, inputs, output, _js=resting, **told)
+        first.then(handler, inputs, output, _js=anew, **told)

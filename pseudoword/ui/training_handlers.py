@@ -9,11 +9,11 @@ from typing import Any
 
 import gradio as gr
 
+from ..decoding import SUFFIXES
 from ..errors import PseudowordError, SettingsError
 from ..jobs.saved_settings import forget_settings, save_settings, saved_settings
 from ..jobs.training_job import TrainingJob
 from ..jobs.trainings import Trainings
-from ..training.decoding import SUFFIXES
 from ..training.settings import FILE_PREFIX
 from . import gradio_versions
 from .presets import PRESETS

@@ -7,9 +7,9 @@ from typing import Any, TypeAlias
 
 import gradio as gr
 
+from ..decoding import SUFFIXES
 from ..jobs.saved_settings import saved_settings
 from ..jobs.trainings import Trainings
-from ..training.decoding import SUFFIXES
 from . import gradio_versions
 from .presets import PRESETS
 from .setting_fields import make_fields
@@ -28,7 +28,7 @@ from .training_handlers import (
     words_offered,
 )
 
-LIVE = '<div id="pseudoword-training"></div>'  # filled by javascript/pseudoword.js
+LIVE = '<div id="pseudoword-training"></div>'  # filled by javascript/pseudoword_training.js
 ORDERS = {"pause": "Pause", "resume": "Resume", "stop": "Stop, keep", "cancel": "Cancel"}
 CONFIRM_CANCEL = "Cancel this training and remove what was learned?"
 CONFIRM_REMOVE = "Remove this run with its pictures, previews and checkpoint?"
@@ -112,7 +112,7 @@ def build_form(trainings: Trainings, lists: Lists) -> list[Any]:
         build_saved_settings(trainings, expert, lists)
     files.change(thumbnails, files, gallery, queue=False)
     preset.change(lambda chosen: preset_values(trainings, chosen), preset, expert, queue=False)
-    name.change(lambda text: name_says(trainings, text), name, name_hint, queue=False)
+    gradio_versions.on_typing([name], lambda text: name_says(trainings, text), [name], name_hint)
     return [files, folder, name, start, continued_word, *expert]
 
 

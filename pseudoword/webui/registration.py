@@ -10,17 +10,29 @@ import gradio as gr
 from fastapi import Depends, FastAPI
 from modules import script_callbacks, shared
 
+from ..api.inspection_program_routes import add_inspection_program_routes
+from ..api.layer_routes import add_layer_routes
+from ..api.library_routes import add_library_routes
 from ..api.program_routes import add_program_routes
+from ..api.strip_routes import add_strip_routes
 from ..api.training_routes import add_training_routes
-from ..ui import training_panel
+from ..api.word_routes import add_word_routes
+from ..ui import inspection_panel, layers_tab, training_panel
 from .access import guarding_page, guarding_programs
+from .clip_skip_network import add_clip_skip
+from .host import inspector, trainings
 from .settings_page import add_settings
-from .trainings import trainings
 
 
 def register() -> None:
     """Register all callbacks. The trainings themselves outlive a reload of the UI: one that is under way goes on."""
-    callbacks = {"ui_settings": add_settings, "ui_train_tabs": train_tab, "app_started": add_routes}
+    callbacks = {
+        "ui_settings": add_settings,
+        "ui_train_tabs": train_tab,
+        "ui_tabs": own_tab,
+        "app_started": add_routes,
+        "before_ui": add_clip_skip,
+    }
     for category, callback in callbacks.items():
         # Not by `on_ui_settings` and its like: each looks for the name of this file in the stack, which takes 0.1 s.
         known = script_callbacks.callback_map[f"callbacks_{category}"]
@@ -37,12 +49,33 @@ def train_tab(_: Any) -> None:
             gr.HTML(failure(problem))
 
 
+def own_tab() -> list[tuple[gr.Blocks, str, str]]:
+    """The tab beside txt2img and the others. A failure shows in its place, and nowhere else."""
+    tabs = {"Inspect": inspection_panel.build, "CLIP skip": layers_tab.build}
+    with gr.Blocks(analytics_enabled=False) as panel, gr.Tabs():
+        for title, build in tabs.items():
+            with gr.Tab(title):
+                try:
+                    build(inspector())
+                except Exception as problem:
+                    traceback.print_exc()
+                    gr.HTML(failure(problem))
+    return [(panel, "Pseudoword", "pseudoword")]
+
+
 def add_routes(_: gr.Blocks | None, app: FastAPI) -> None:
     """The routes of the page, and with --api those for programs."""
     api_auth = shared.cmd_opts.api_auth if shared.cmd_opts.api else None
-    add_training_routes(app, trainings(), [Depends(guarding_page(app, api_auth))])
+    page = [Depends(guarding_page(app, api_auth))]
+    add_training_routes(app, trainings(), page)
+    add_library_routes(app, inspector(), page)
+    add_word_routes(app, inspector(), page)
+    add_strip_routes(app, inspector().strips, page)
+    add_layer_routes(app, inspector(), page)
     if shared.cmd_opts.api:
-        add_program_routes(app, trainings(), [Depends(guarding_programs(api_auth))])
+        programs = [Depends(guarding_programs(api_auth))]
+        add_program_routes(app, trainings(), programs)
+        add_inspection_program_routes(app, inspector(), programs)
 
 
 def failure(problem: Exception) -> str:

@@ -10,7 +10,7 @@ from modules.shared import OptionInfo
 
 from ..jobs.folders import folder_below
 from ..jobs.saved_settings import saved_settings
-from ..jobs.training_job import SLICE_S
+from ..jobs.slices import SLICE_S
 from ..ui.presets import PRESETS
 
 LONGEST_SLICE_S = 30.0

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from pathlib import Path
 
-from modules import call_queue, sd_hijack, shared
+from modules import call_queue, sd_hijack, sd_models, shared
 from PIL import Image
 
 from ..embedding import library, load_embedding
@@ -25,6 +25,12 @@ def embedding_files() -> Mapping[str, Path]:
     found = library.embedding_files(Path(shared.cmd_opts.embeddings_dir))
     files = {path.stem: path for path in found if path.suffix.lower() != ".png"}  # a card, or nothing but a picture
     return dict(sorted(files.items(), key=lambda item: item[0].casefold()))
+
+
+def embedding_folders() -> list[Path]:
+    """Where the WebUI looks for embeddings: its own folder, and those that other extensions add."""
+    others = [Path(folder) for folder in sd_hijack.model_hijack.embedding_db.embedding_dirs]
+    return list(dict.fromkeys([Path(shared.cmd_opts.embeddings_dir), *others]))
 
 
 def refuse_taken_name(name: str) -> None:
@@ -47,6 +53,16 @@ def publish(word: Path) -> None:
     if picture is not None:
         write_whole(folder / f"{word.stem}.preview.png", png_bytes(picture), overwrite=True)
     write_whole(folder / word.name, word.read_bytes(), overwrite=True)
+    read_words_again()
+
+
+def read_words_again() -> None:
+    """Let the next prompt know the files in the embeddings folder as they are now.
+
+    Without a model nothing is to be done: the WebUI reads them when it has loaded one, and would load one to read them.
+    """
+    if sd_models.model_data.sd_model is None:
+        return
     with QueueTurns(call_queue.queue_lock):
         sd_hijack.model_hijack.embedding_db.load_textual_inversion_embeddings(force_reload=True)
 

@@ -13,14 +13,16 @@ import pytest
 from tests.architecture.source import ROOT, Module, modules
 
 # What each room of the package may import from the others. Nothing imports a host but what stands above `jobs`.
-FOUNDATION = {"errors", "diffusion"}
+FOUNDATION = {"errors", "diffusion", "decoding", "cache_file"}
 MIDDLE = {"scoring", "training", "inspect"}
 BELOW_JOBS = FOUNDATION | {"builtin", "embedding", "text"} | MIDDLE
-HOSTS = {"hosts.diffusers", "hosts.webui"}
+HOSTS = {"hosts.diffusers", "hosts.webui", "hosts.vocabularies"}
 EVERYTHING = BELOW_JOBS | HOSTS | {"jobs"}
 ARROWS: dict[str, set[str]] = {
     "errors": set(),
     "diffusion": {"errors"},
+    "decoding": {"errors"},
+    "cache_file": set(),
     "builtin": set(),
     "embedding": FOUNDATION,
     "text": FOUNDATION,
@@ -30,6 +32,7 @@ ARROWS: dict[str, set[str]] = {
     "jobs": BELOW_JOBS,
     "hosts.checkpoints": FOUNDATION | {"embedding"},
     "hosts.sampling": FOUNDATION,
+    "hosts.vocabularies": FOUNDATION | {"hosts.checkpoints"},
     "hosts.diffusers": FOUNDATION | {"builtin", "embedding", "text", "hosts.checkpoints", "hosts.sampling"},
     "hosts.webui": FOUNDATION | {"embedding", "text", "jobs", "hosts.sampling"},
     "ui": EVERYTHING,

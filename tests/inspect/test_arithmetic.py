@@ -187,7 +187,7 @@ def test_nothing_is_computed_for_an_expression_that_will_be_refused() -> None:
         vocabulary = torch.empty(0, tiny_models.WIDTH)  # any look-up fails
 
     with pytest.raises(SettingsError, match="gives 80 vectors"):
-        evaluate(f"concat({', '.join(['dog'] * 80)})", [Locked()], {})  # type: ignore[list-item]
+        evaluate(f"concat({', '.join(['dog'] * 80)})", [Locked()], {})
 
 
 # Laws

@@ -25,7 +25,6 @@ from pseudoword.inspect import editing
 from pseudoword.inspect.editing import (
     former_files,
     renamed,
-    rounded_to_fp16,
     save_edited,
     undo,
     with_metadata,
@@ -66,16 +65,6 @@ def test_an_order_and_its_inverse_leave_all_as_it_was(order: list[int]) -> None:
 def test_places_that_are_not_there_are_refused(places: list[int], wanted: str) -> None:
     with pytest.raises(SettingsError, match=wanted):
         with_places(words.sd1(), places)
-
-
-def test_rounding_gives_what_fp16_holds_and_changes_nothing_a_second_time() -> None:
-    rows = torch.tensor([[1.0, 0.1, 65504.0, -1e-8, 6.1e-5, 2**-24]])
-    found = rounded_to_fp16(Embedding("a", {"clip_l": rows})).vectors["clip_l"]
-    assert found.dtype == torch.float32 and found[0].tolist() == [1.0, 0.0999755859375, 65504.0, -0.0, *found[0, 4:]]
-    assert torch.equal(found, rows.half().float()) and not torch.equal(found, rows)
-    assert torch.equal(rounded_to_fp16(Embedding("a", {"clip_l": found})).vectors["clip_l"], found)
-    with pytest.raises(SettingsError, match="a has values up to 70000, and fp16 ends at 65504"):
-        rounded_to_fp16(Embedding("a", {"clip_l": 70_000 * torch.ones(1, 3)}))
 
 
 # Name and metadata
@@ -168,6 +157,14 @@ def test_nothing_is_kept_if_not_wanted(tmp_path: Path) -> None:
     save_edited(words.sdxl("moon"), path, overwrite=True, keep_former=False)
     assert os.listdir(tmp_path) == ["moon.safetensors"] and load_embedding(path).architecture == "sdxl"
     assert save_edited(words.sd1("new"), tmp_path / "new", overwrite=True).name == "new.safetensors"
+
+
+def test_an_edit_is_stored_in_16_bits_if_wanted_and_comes_back_in_32(tmp_path: Path) -> None:
+    path = save_edited(words.sd1("moon"), tmp_path / "moon")
+    before = path.read_bytes()
+    save_edited(words.sd1("moon"), path, overwrite=True, half=True)
+    assert path.stat().st_size < 0.7 * len(before)
+    assert undo(path).read_bytes() == before
 
 
 def test_a_failure_leaves_everything_as_it_was(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

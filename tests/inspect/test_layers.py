@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import pytest
 import torch
 
 from pseudoword.errors import ModelError, SettingsError
 from pseudoword.inspect.layers import layer_figures, states_at_word
-from pseudoword.text import encode_prompts
+from pseudoword.text import ClipTextEncoder, encode_prompts
 from tests import tiny_models
 from tests.inspect.words import random_rows, word
 
@@ -32,6 +34,15 @@ def test_figures_have_their_shapes_and_formulas() -> None:
     assert torch.equal(found.norms, states.norm(dim=2)) and found.known_norms.shape == (3,)
     assert torch.allclose(found.to_last[-1], torch.ones(4, dtype=torch.float64))
     assert torch.allclose(found.to_last[0], torch.cosine_similarity(states[0], states[2], dim=1))
+
+
+def test_all_layers_of_a_word_come_from_one_pass() -> None:
+    passes: list[Any] = []
+    model = tiny_models.text_model()
+    inner: Any = getattr(model, "text_model", model)
+    inner.encoder.layers[0].register_forward_pre_hook(lambda *given: passes.append(given))
+    layer_figures(ClipTextEncoder(model, tiny_models.tokenizer()), word(random_rows(4)))
+    assert len(passes) == 2  # the word's, and that of the one to compare with
 
 
 def test_a_word_with_a_known_word_s_vectors_behaves_like_it() -> None:

@@ -12,8 +12,8 @@ from pathlib import Path
 
 import pytest
 
+from pseudoword import cache_file
 from pseudoword.embedding import save_embedding
-from pseudoword.inspect import library_cache
 from pseudoword.inspect.library_cache import CACHE_VERSION
 from pseudoword.inspect.library_row import FileFacts
 from pseudoword.inspect.library_table import scan
@@ -232,7 +232,7 @@ def test_a_cache_on_a_read_only_disk_is_read_and_costs_only_time(
 def test_a_cache_that_somebody_keeps_locked_is_waited_for_once(library: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     cache, fresh = library.parent / "cache", scan([library])
     scan([library], cache)
-    monkeypatch.setattr(library_cache, "_WAIT_S", 0.1)
+    monkeypatch.setattr(cache_file, "WAIT_S", 0.1)
     with closing(sqlite3.connect(cache)) as other:
         other.execute("BEGIN EXCLUSIVE")
         read = files_read(monkeypatch)

@@ -149,6 +149,14 @@ def test_folders_in_a_loop_are_looked_into_once(tmp_path: Path) -> None:
     assert [row.name for row in scan([tmp_path]).rows] == ["moon"]
 
 
+def test_a_file_can_be_named_in_the_place_of_a_folder(tmp_path: Path) -> None:
+    named = word(tmp_path, "moon", ONE)
+    word(tmp_path, "sun", words.vectors(1, 16, seed=9))
+    (row,) = scan([named]).rows
+    assert (row.path, Path(row.folder)) == ("moon.safetensors", tmp_path)
+    assert len(scan([named, tmp_path]).rows) == 2
+
+
 def test_a_folder_that_is_not_there_is_named(tmp_path: Path) -> None:
     (tmp_path / "file").touch()
     table = scan([tmp_path / "none", tmp_path / "file"])

@@ -205,3 +205,17 @@ def test_long_prompts_are_refused_and_hostile_ones_read_quickly() -> None:
         start = time.process_time()
         shown(hostile)
         assert time.process_time() - start < 5
+
+
+# Many words
+
+
+@pytest.mark.parametrize(
+    "prompt", ["Zonk", "(zo:1.2)nk, zonk", "my-\u017ftyle", "e\u0301te\u0301 \u00e9t\u00e9", "art 3", "b\u0131g"]
+)
+def test_a_word_is_found_among_thousands_as_if_it_were_alone(prompt: str) -> None:
+    few = {"zonk": 3, "my-style": 2, "\u00e9t\u00e9": 2, "art3": 1, "big": 1}
+    many = {**few, **{f"style-{number}": 2 for number in range(5000)}}
+    alone, among = shown(prompt, **few), shown(prompt, **many)
+    assert (among.chunks, among.words, among.webui_readings) == (alone.chunks, alone.words, alone.webui_readings)
+    assert among.words or among.webui_readings

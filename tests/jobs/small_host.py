@@ -6,7 +6,7 @@ import time
 from collections.abc import Callable
 from pathlib import Path
 
-from pseudoword.jobs.trainings import Host
+from pseudoword.jobs.host import Host
 from pseudoword.jobs.turns import Turns
 from tests.tiny_models import TinyModel
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import re
+import shutil
 import signal
 import subprocess
 import sys
@@ -11,6 +12,7 @@ import time
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -19,11 +21,12 @@ from tests.training.small_runs import draw_pictures
 
 ROOT = Path(__file__).parents[2]
 PATIENCE_S = 120
+CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
 
 
 @dataclass
 class Studio:
-    """`address` of the page, `folder` it was started in, `pictures` to train on."""
+    """`address` of the page, `folder` it was started in, `pictures` to train on; its library is `folder`/embeddings."""
 
     address: str
     folder: Path
@@ -45,7 +48,9 @@ def model(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture
 def studio(model: Path, tmp_path: Path) -> Iterator[Studio]:
+    (tmp_path / "embeddings").mkdir()
     command = [sys.executable, "-m", "pseudoword", "studio", "--no-browser", "--model", str(model)]
+    command += ["--embeddings", "embeddings"]
     process = subprocess.Popen(
         command,
         cwd=tmp_path,
@@ -60,6 +65,18 @@ def studio(model: Path, tmp_path: Path) -> Iterator[Studio]:
         if process.poll() is None:
             process.kill()
         process.communicate()
+
+
+@pytest.fixture
+def browser() -> Iterator[Any]:
+    """Chromium; skipped where it or Playwright is not installed."""
+    playwright = pytest.importorskip("playwright.sync_api")
+    if CHROMIUM is None:
+        pytest.skip("there is no Chromium here")
+    with playwright.sync_playwright() as play:
+        browser = play.chromium.launch(executable_path=CHROMIUM, args=["--no-sandbox"])
+        yield browser
+        browser.close()
 
 
 def address_in(process: subprocess.Popen[str]) -> str:

@@ -8,8 +8,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 from PIL import Image
 
+from pseudoword.decoding import Decoded
 from pseudoword.training.cropping import Window, bucket_shapes, render, shape_for, windows
-from pseudoword.training.decoding import Decoded
 from pseudoword.training.settings import TrainSettings
 
 SIDE = st.integers(16, 3000)

@@ -1,4 +1,4 @@
-"""The trainings of this WebUI: one object for the process, however often its UI is reloaded."""
+"""This WebUI as a host of trainings and inspections: one object for the process, however often its UI is reloaded."""
 
 from __future__ import annotations
 
@@ -7,38 +7,73 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from modules import call_queue, paths_internal, sd_models, shared
+from torch import Tensor
 
 from ..builtin import CHECKPOINT
 from ..errors import SettingsError
+from ..hosts.vocabularies import read_vocabularies, vocabulary_widths
+from ..hosts.webui.loaded_encoders import loaded_encoders
 from ..hosts.webui.model import loaded_model
 from ..hosts.webui.queue_turns import QueueTurns
-from ..jobs.trainings import Host, Trainings
-from .settings_page import first_preset, runs_folder, slice_seconds
-from .words import embedding_files, publish, refuse_taken_name, template_files
+from ..jobs.host import Host, Shelf
+from ..jobs.inspector import Inspector
+from ..jobs.trainings import Trainings
+from .clip_skip_table import checkpoint_layers, loaded_checkpoint
+from .settings_page import first_preset, runs_folder, slice_seconds, words_folder
+from .words import embedding_files, embedding_folders, publish, read_words_again, refuse_taken_name, template_files
 
 if TYPE_CHECKING:
     from ..scoring import ClipScorer
 
 
 @lru_cache(maxsize=1)
-def trainings() -> Trainings:
-    """They are made when the first page is built."""
-    return Trainings(
-        Host(
-            model=loaded_model,
-            scorer=scorer,
-            turns=QueueTurns(call_queue.queue_lock),
-            runs=runs_folder(),
-            slice_s=slice_seconds,
-            refuse_name=refuse_taken_name,
-            publish=publish,
-            words=embedding_files,
-            templates=template_files,
-            folders=readable_folders(),
-            defaults=defaults,
-            first_preset=first_preset,
-        )
+def host() -> Host:
+    """It is made when the first page is built."""
+    return Host(
+        model=loaded_model,
+        scorer=scorer,
+        turns=QueueTurns(call_queue.queue_lock),
+        runs=runs_folder(),
+        slice_s=slice_seconds,
+        refuse_name=refuse_taken_name,
+        publish=publish,
+        words=embedding_files,
+        templates=template_files,
+        folders=readable_folders(),
+        defaults=defaults,
+        first_preset=first_preset,
+        encoders=loaded_encoders,
+        library=embedding_folders,
+        library_cache=Path(paths_internal.data_path) / "pseudoword" / "library.sqlite3",
+        shelf=Shelf(checkpoint_files, vocabulary_widths, stored_vectors),
+        word_place=lambda name: words_folder() / f"{name}.safetensors",
+        words_changed=read_words_again,
+        checkpoint_layers=checkpoint_layers(),
+        checkpoint=loaded_checkpoint,
     )
+
+
+@lru_cache(maxsize=1)
+def trainings() -> Trainings:
+    """The trainings of this process."""
+    return Trainings(host())
+
+
+@lru_cache(maxsize=1)
+def inspector() -> Inspector:
+    """What looks into embeddings in this process."""
+    return Inspector(host())
+
+
+def checkpoint_files() -> list[Path]:
+    """The checkpoints that the WebUI knows, the newest first: it is more likely to be wanted than one from long ago."""
+    files = [Path(info.filename) for info in sd_models.checkpoints_list.values()]
+    return sorted((path for path in files if path.exists()), key=lambda path: -path.stat().st_mtime)
+
+
+def stored_vectors(checkpoint: Path) -> dict[str, Tensor]:
+    """The vocabularies in a checkpoint file, (V, D) by encoder. Raises ModelError."""
+    return {stored.encoder: stored.vectors for stored in read_vocabularies(checkpoint)}
 
 
 def defaults() -> dict[str, Any]:
