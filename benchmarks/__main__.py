@@ -10,17 +10,20 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from . import demo, norm, overhead, peer, webui_startup, webui_training, webui_waiting, words
+from . import demo, inspection, library, norm, overhead, peer, webui_startup, webui_training, webui_waiting, words
 from .document import MEASURED
 from .training import Bench, threads
 from .webui.place import NotNamed
 
-WEBUI: dict[str, Callable[[Path], dict[str, Any]]] = {
+LONE: dict[str, Callable[[Path], dict[str, Any]]] = {  # those that need no model of ours in this process
+    "demo": demo.measure,
+    "inspection": lambda _: inspection.measure(),
+    "library": library.measure,
     "webui-training": webui_training.measure,
     "webui-waiting": webui_waiting.measure,
     "webui-startup": webui_startup.measure,
 }
-NAMES = ("overhead", "demo", "peer", "norm", "words", *WEBUI)
+NAMES = ("overhead", "peer", "norm", "words", *LONE)
 
 
 def main() -> None:
@@ -50,10 +53,8 @@ def main() -> None:
 
 def run(name: str, work: Path, output: Path) -> dict[str, Any]:
     """Figures of the benchmark `name`; pictures worth keeping go to `output`. Raises NotNamed without a WebUI."""
-    if name in WEBUI:
-        return WEBUI[name](work)
-    if name == "demo":
-        return demo.measure(work)
+    if name in LONE:
+        return LONE[name](work)
     if name == "words":
         figures = words.measure(work)
         (output / "words.png").write_bytes((work / "words.png").read_bytes())

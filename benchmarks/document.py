@@ -8,7 +8,7 @@ from typing import Any
 
 from tools.pages import ROOT, table, write_section
 
-from . import webui_startup, webui_training, webui_waiting
+from . import inspection, library, webui_startup, webui_training, webui_waiting
 
 MEASURED = ROOT / "build" / "benchmarks"
 PAGE = ROOT / "docs" / "figures.md"
@@ -73,6 +73,8 @@ SECTIONS = {
     "peer": peer_section,
     "overhead": overhead_section,
     "demo": demo_section,
+    "inspection": inspection.as_table,
+    "library": library.as_table,
     "webui-training": webui_training.as_table,
     "webui-waiting": webui_waiting.as_table,
     "webui-startup": webui_startup.as_table,

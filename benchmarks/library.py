@@ -14,6 +14,7 @@ import torch
 
 from pseudoword.embedding import Embedding, EmbeddingMetadata, FileFormat, save_embedding
 from pseudoword.inspect.library_table import scan
+from tools.pages import table
 
 FILES, MANY_FILES = 1000, 5000
 GOALS = {"first scan, s": 5.0, "scan from the cache, s": 0.5}
@@ -87,6 +88,14 @@ def print_growth(folder: Path, cache: Path) -> None:
     before = peak_megabytes()
     scan([folder], cache)
     print(json.dumps(round(peak_megabytes() - before, 1)))
+
+
+def as_table(figures: dict[str, Any]) -> str:
+    """Times beside the goals, and memory."""
+    goals = figures["goals"]
+    rows: list[list[object]] = [[name, figures[name], f"below {goal}"] for name, goal in goals.items()]
+    rows += [[name, value, ""] for name, value in figures.items() if name.startswith("memory")]
+    return table([f"{figures['files']} files", "Measured", "Goal"], rows)
 
 
 if __name__ == "__main__":

@@ -27,6 +27,14 @@ class Console(Protocol):
         """Something that a training run did."""
         ...
 
+    def progress(self, done: int, total: int, seconds_left: float | None) -> None:
+        """How many pictures are made, and about how long the others take, if that is known."""
+        ...
+
+    def item(self, values: Mapping[str, Any], text: str) -> None:
+        """One of many things that come out, as soon as it is there; `text` is a line."""
+        ...
+
     def result(self, values: Mapping[str, Any], text: str) -> None:
         """What came out, at the end: `values` for programs, `text` for people."""
         ...
@@ -53,6 +61,14 @@ class JsonConsole:
     def event(self, event: Event) -> None:
         """The event's own record, as in `history.jsonl`, but with paths that hold outside the run's folder, too."""
         self._write(to_record(event))
+
+    def progress(self, done: int, total: int, seconds_left: float | None) -> None:
+        """`{"event": "progress", …}`"""
+        self._write({"event": "progress", "done": done, "total": total, "seconds_left": seconds_left})
+
+    def item(self, values: Mapping[str, Any], text: str) -> None:
+        """`{"event": "item", …}`"""
+        self._write({"event": "item", **values})
 
     def result(self, values: Mapping[str, Any], text: str) -> None:
         """`{"result": values}`"""
@@ -97,14 +113,20 @@ class TerminalConsole:
         elif isinstance(event, PreviewMade) and event.likeness is not None and event.editability is not None:
             self._line(f"step {event.step}: likeness {event.likeness:.3f}, editability {event.editability:.3f}")
         elif isinstance(event, (Preparing, StepDone)) and self._has_bar:
-            width = max(shutil.get_terminal_size().columns - 1, 20)  # a full line would wrap
+            width = terminal_width()
             if isinstance(event, StepDone):
-                bar = bar_of(event, self._validated, width)
+                self._show_bar(bar_of(event, self._validated, width))
             else:
-                bar = preparation_bar_of(event, width)
-            self._err.write("\r" + bar.ljust(self._bar_length))
-            self._err.flush()
-            self._bar_length = len(bar)
+                self._show_bar(preparation_bar_of(event, width))
+
+    def progress(self, done: int, total: int, seconds_left: float | None) -> None:
+        """Move the bar, where there is one."""
+        if self._has_bar:
+            self._show_bar(pictures_bar_of(done, total, seconds_left, terminal_width()))
+
+    def item(self, values: Mapping[str, Any], text: str) -> None:
+        """The line, on standard output."""
+        self.result(values, text)
 
     def result(self, values: Mapping[str, Any], text: str) -> None:
         """The text, on standard output."""
@@ -121,10 +143,20 @@ class TerminalConsole:
         self._err.write(text + "\n")
         self._err.flush()
 
+    def _show_bar(self, bar: str) -> None:
+        self._err.write("\r" + bar.ljust(self._bar_length))
+        self._err.flush()
+        self._bar_length = len(bar)
+
     def _clear_bar(self) -> None:
         if self._bar_length:
             self._err.write("\r" + " " * self._bar_length + "\r")
             self._bar_length = 0
+
+
+def terminal_width() -> int:
+    """Characters in a line of a bar: a full one would wrap."""
+    return max(shutil.get_terminal_size().columns - 1, 20)
 
 
 def bar_of(step: StepDone, validated: Validated | None, width: int) -> str:
@@ -143,6 +175,12 @@ def preparation_bar_of(event: Preparing, width: int) -> str:
     """One line of at most `width` characters: how many pictures are encoded; the rest is not counted."""
     after = "; getting ready" if event.done == event.total else ""
     return _bar(event.done, event.total, f"{event.done}/{event.total} pictures encoded{after}", width)
+
+
+def pictures_bar_of(done: int, total: int, seconds_left: float | None, width: int) -> str:
+    """One line of at most `width` characters: how many pictures are made."""
+    left = "" if seconds_left is None else f"  {time_text(seconds_left)} left"
+    return _bar(done, total, f"{done}/{total} pictures{left}", width)
 
 
 def _bar(done: int, total: int, text: str, width: int) -> str:

@@ -65,7 +65,7 @@ def load_chosen_model(
 
     Raises ModelError, also for too little memory, MissingExtra, and SettingsError for a device that is not there.
     """
-    device = _device(arguments.device)
+    device = device_of(arguments.device)
     if arguments.model is not None and not arguments.model.exists():
         raise ModelError(
             f"The model {str(arguments.model)!r} does not exist; give the path of a checkpoint or a diffusers folder, "
@@ -92,14 +92,15 @@ def load_chosen_scorer(arguments: argparse.Namespace) -> ClipScorer | None:
     """The CLIP that `--clip` names; else the built-in one for the built-in model, and none for any other model."""
     from ..scoring import ClipScorer
 
-    device = _device(arguments.device)
+    device = device_of(arguments.device)
     if arguments.clip is not None:
         with out_of_memory_as(lambda: too_little_memory(device, "this CLIP model")):
             return ClipScorer.load(*arguments.clip, device=device)
     return ClipScorer.builtin(device) if arguments.model is None else None
 
 
-def _device(name: str) -> torch.device:
+def device_of(name: str) -> torch.device:
+    """The device that `--device` names. Raises SettingsError where it is not there."""
     if name == "auto":
         return torch.device("cuda" if torch.cuda.is_available() else "cpu")
     there = {"cpu": True, "cuda": torch.cuda.is_available()}

@@ -12,7 +12,7 @@ import torch
 from PIL import Image
 from torch import Tensor
 
-from .decoding import GRAY, Decoded, on_gray
+from ..decoding import GRAY, Decoded, on_gray
 from .randomness import step_generator
 
 if TYPE_CHECKING:

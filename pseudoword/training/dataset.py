@@ -10,9 +10,9 @@ from typing import TYPE_CHECKING
 
 from PIL import Image
 
+from ..decoding import FOREIGN_SUFFIXES, SUFFIXES, Decoded, decode_picture, load_picture
 from ..errors import DatasetError
 from .captions import filewords_of, load_templates
-from .decoding import FOREIGN_SUFFIXES, SUFFIXES, Decoded, decode_picture, load_picture
 
 if TYPE_CHECKING:
     from .settings import TrainSettings

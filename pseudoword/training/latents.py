@@ -9,11 +9,11 @@ from functools import lru_cache
 import torch
 from torch import Tensor
 
+from ..decoding import decode_picture
 from ..diffusion import DiffusionModel, LatentDistribution
 from ..errors import DatasetError, TrainingError
 from .cropping import render, shape_for, windows
 from .dataset import Picture, PictureSet, Skipped
-from .decoding import decode_picture
 from .events import Preparing
 from .memory import within_memory
 from .randomness import step_generator

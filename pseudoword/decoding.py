@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
+import threading
 import warnings
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
+from typing import BinaryIO
 
 import numpy as np
 from PIL import Image, ImageFile, ImageOps, UnidentifiedImageError
 
-from ..errors import DatasetError
+from .errors import DatasetError
 
 # Named, because Pillow would otherwise try all it knows, and one of them (EPS) starts a program.
 FORMATS = ("PNG", "JPEG", "WEBP", "BMP", "GIF", "TIFF")
@@ -31,14 +33,14 @@ class Decoded:
     alpha: Image.Image | None
 
 
-def decode_picture(path: Path) -> Decoded:
-    """The pixels of the picture at `path`, the first frame of an animation.
+def decode_picture(source: Path | BinaryIO) -> Decoded:
+    """The pixels of the picture in the file `source`, the first frame of an animation; for several threads at once.
 
     Turned as its EXIF orientation says; 16-bit, palette, CMYK and gray pictures become 8-bit RGB. Raises DatasetError
     with the reason where it cannot be read, is cut off, or is larger than 64 million pixels, before decoding it.
     """
     try:
-        with _strict_decoding(), Image.open(path, formats=FORMATS) as file:
+        with _STRICTNESS.held(), Image.open(source, formats=FORMATS) as file:
             width, height = file.size
             if width * height > MAX_PIXELS:
                 raise DatasetError(
@@ -82,17 +84,38 @@ def on_gray(decoded: Decoded) -> Image.Image:
     return Image.composite(decoded.rgb, Image.new("RGB", decoded.rgb.size, GRAY), decoded.alpha)
 
 
-@contextmanager
-def _strict_decoding() -> Iterator[None]:
-    """Pillow without warnings, since we name bad files ourselves, and without mercy for cut-off files."""
-    tolerant = ImageFile.LOAD_TRUNCATED_IMAGES  # others in this process may have set it
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")
-        ImageFile.LOAD_TRUNCATED_IMAGES = False
+class _Strictness:
+    """Pillow without warnings, since we name bad files ourselves, and without mercy for cut-off files.
+
+    Both are settings of the whole process: the first thread that asks makes them, the last one restores them.
+    """
+
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+        self._holders = 0
+        self._restore = ExitStack()
+
+    @contextmanager
+    def held(self) -> Iterator[None]:
+        """Inside, Pillow is strict."""
+        with self._lock:
+            if not self._holders:
+                self._restore.enter_context(warnings.catch_warnings())
+                warnings.simplefilter("ignore")
+                # Others in this process may have set it.
+                self._restore.callback(setattr, ImageFile, "LOAD_TRUNCATED_IMAGES", ImageFile.LOAD_TRUNCATED_IMAGES)
+                ImageFile.LOAD_TRUNCATED_IMAGES = False
+            self._holders += 1
         try:
             yield
         finally:
-            ImageFile.LOAD_TRUNCATED_IMAGES = tolerant
+            with self._lock:
+                self._holders -= 1
+                if not self._holders:
+                    self._restore.close()
+
+
+_STRICTNESS = _Strictness()
 
 
 def _upright(image: Image.Image) -> Image.Image:

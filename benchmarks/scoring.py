@@ -1,0 +1,167 @@
+"""How fast a folder is scored: against the bare encoder, against a plain loop, and from the cache; and how much memory."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from PIL import Image
+from torch.nn import functional as F
+
+from pseudoword.scoring import ClipScorer, FeatureCache, folder_features, pictures_below
+from pseudoword.scoring.clip_files import build, preprocessing, tokenizing
+from pseudoword.scoring.comparison import TextComparison
+from pseudoword.scoring.feature_cache import Remembered
+from pseudoword.scoring.folder import as_bytes, stamp_of
+from tools.pages import table
+
+from .library import YEAR_AGO_S, peak_megabytes
+
+ARCHITECTURE = "ViT-B-32"
+PICTURES, SIDE, ROUNDS = 64, 512, 5
+REMEMBERED, MANY_REMEMBERED = 10_000, 100_000
+SUB_FOLDERS = 10
+GOALS = {
+    "of the bare encoder's pictures per second": 0.9,
+    "times as fast as a plain loop": 2.0,
+    "pictures/s from the cache": 50_000,
+}
+
+
+def measure(folder: Path) -> dict[str, Any]:
+    """Ratios of the middle of `ROUNDS` in turn; pictures per second from the cache; growth of memory."""
+    scorer = random_scorer()
+    paths = make_pictures(folder / "pictures")
+    pixels = torch.stack([scorer.preprocess(Image.open(path).convert("RGB")) for path in paths])
+    works: dict[str, Callable[[], object]] = {
+        "bare": lambda: [scorer.features_of_pixels(batch) for batch in pixels.split(32)],
+        "folder": lambda: score_anew(paths, scorer),
+        "loop": lambda: plain_loop(paths, scorer),
+    }
+    times: dict[str, list[float]] = {name: [] for name in works}
+    for turn in range(ROUNDS + 1):
+        for name, work in works.items():
+            began = time.perf_counter()
+            work()
+            times[name] += [time.perf_counter() - began] if turn else []  # the first does not count
+    middle = {name: sorted(each)[len(each) // 2] for name, each in times.items()}
+    few, many = folder / "few", folder / "many"
+    remember(few, REMEMBERED, scorer)
+    remember(many, MANY_REMEMBERED, scorer)
+    return {
+        "pictures/s": {name: round(PICTURES / seconds, 1) for name, seconds in middle.items()},
+        "of the bare encoder's pictures per second": round(middle["bare"] / middle["folder"], 3),
+        "times as fast as a plain loop": round(middle["loop"] / middle["folder"], 2),
+        "pictures/s from the cache": max(round(MANY_REMEMBERED / seconds_from_cache(many, scorer)) for _ in range(3)),
+        f"memory grown by {REMEMBERED} pictures, MB": megabytes_grown(few),
+        f"memory grown by {MANY_REMEMBERED} pictures, MB": megabytes_grown(many),
+        "goals": GOALS,
+        "load average, 1 min": round(os.getloadavg()[0], 1) if hasattr(os, "getloadavg") else None,
+    }
+
+
+def random_scorer() -> ClipScorer:
+    """A model of ViT-B-32's shape with random weights, which cost as much as trained ones."""
+    import open_clip
+
+    settings = open_clip.get_model_config(ARCHITECTURE)
+    torch.manual_seed(0)
+    model = build(settings, ARCHITECTURE)
+    return ClipScorer(
+        ARCHITECTURE, model, preprocessing(224, {}, ARCHITECTURE), tokenizing(settings["text_cfg"], None), "cpu"
+    )
+
+
+def make_pictures(folder: Path) -> list[str]:
+    """`PICTURES` PNG files as large as Stable Diffusion's, with as much detail as photographs."""
+    folder.mkdir(parents=True)
+    numbers = np.random.default_rng(0)
+    for index in range(PICTURES):
+        coarse = Image.fromarray(numbers.integers(0, 256, (SIDE // 8, SIDE // 8, 3), dtype=np.uint8))
+        noise = numbers.normal(0, 3, (SIDE, SIDE, 3))
+        fine = np.asarray(coarse.resize((SIDE, SIDE), Image.Resampling.BICUBIC)) + noise
+        Image.fromarray(fine.clip(0, 255).astype(np.uint8)).save(folder / f"{index:03}.png")
+    return list(pictures_below(folder).paths)
+
+
+def score_anew(paths: list[str], scorer: ClipScorer) -> None:
+    """What `pseudoword score` does with pictures that it has never seen."""
+    with FeatureCache(None, scorer.identity) as cache:
+        for portion in folder_features(paths, scorer, cache):
+            assert not portion.unreadable
+
+
+@torch.no_grad()
+def plain_loop(paths: list[str], scorer: ClipScorer) -> None:
+    """What one writes after open_clip's own example."""
+    for path in paths:
+        F.normalize(scorer._model.encode_image(scorer.preprocess(Image.open(path)).unsqueeze(0)), dim=-1)
+
+
+def remember(folder: Path, count: int, scorer: ClipScorer) -> None:
+    """`count` files in sub-folders of `folder`, and features of them in a cache beside it."""
+    then = time.time() - YEAR_AGO_S
+    features = as_bytes(F.normalize(torch.randn(1000, scorer.width), dim=1))
+    for number in range(SUB_FOLDERS):
+        (folder / f"{number}").mkdir(parents=True)
+    with FeatureCache(folder.with_suffix(".cache"), scorer.identity) as cache:
+        for index in range(count):
+            path = folder / f"{index % SUB_FOLDERS}" / f"{index:06}-1234567890.png"
+            path.write_bytes(b"")
+            os.utime(path, (then, then))
+            content = index.to_bytes(32, "big")
+            remembered = Remembered(features[index % len(features)], f"a picture of thing {index}")
+            cache.put(content, remembered, str(path), stamp_of(path.stat()), then)
+
+
+def seconds_from_cache(folder: Path, scorer: ClipScorer) -> float:
+    """Seconds to list `folder` and score it with two texts, all features known."""
+    texts = ("a photo of a cat", "a photo of a dog")
+    comparison = TextComparison(texts, scorer.text_features(texts), scorer.logit_scale)
+    began, seen = time.perf_counter(), 0
+    with FeatureCache(folder.with_suffix(".cache"), scorer.identity) as cache:
+        for portion in folder_features(pictures_below(folder).paths, scorer, cache):
+            comparison.columns(portion)
+            seen += portion.remembered
+    assert seen == sum(len(names) for _, _, names in os.walk(folder))
+    return time.perf_counter() - began
+
+
+def megabytes_grown(folder: Path) -> float:
+    """How much more memory than at its start a process needed at most to score `folder` from the cache."""
+    command = [sys.executable, "-m", "benchmarks.scoring", str(folder)]
+    done = subprocess.run(command, capture_output=True, text=True, check=True)
+    return float(json.loads(done.stdout))
+
+
+def print_growth(folder: Path) -> None:
+    """The program of `megabytes_grown`'s process."""
+    scorer = random_scorer()
+    scorer.identity  # noqa: B018  # what is computed once
+    scorer.text_features(["a text", "another"])
+    before = peak_megabytes()
+    seconds_from_cache(folder, scorer)
+    print(json.dumps(round(peak_megabytes() - before, 1)))
+
+
+def as_table(figures: dict[str, Any]) -> str:
+    """Ratios beside the goals, and memory."""
+    rows: list[list[object]] = [[name, figures[name], f"at least {goal}"] for name, goal in figures["goals"].items()]
+    rows += [[name, value, ""] for name, value in figures.items() if name.startswith("memory")]
+    speeds = figures["pictures/s"]
+    return table([f"{ARCHITECTURE}, {PICTURES} PNG files of {SIDE} × {SIDE}", "Measured", "Goal"], rows) + (
+        f"\n\nIn pictures per second: the bare encoder {speeds['bare']}, the folder {speeds['folder']}, a plain loop "
+        f"{speeds['loop']}; random weights, in turns in one run."
+    )
+
+
+if __name__ == "__main__":
+    print_growth(Path(sys.argv[1]))

@@ -1,0 +1,53 @@
+"""The prompt that a picture was made from, where AUTOMATIC1111 and programs like it put it into the file."""
+
+from __future__ import annotations
+
+import io
+import re
+from contextlib import suppress
+
+from PIL import Image
+
+from ..decoding import FORMATS
+
+MAX_LETTERS = 20_000  # a prompt has hundreds; a file may hold anything
+_FACT = re.compile(r"\s*[\w .\-/]+:\s*(?:\"(?:\\.|[^\\\"])*\"|[^,]*)(?:,|$)")
+_FEWEST_FACTS = 3  # as in A1111: a last line with fewer is part of the prompt
+_EXIF, _USER_COMMENT = 0x8769, 0x9286
+
+
+def prompt_in(data: bytes) -> str:
+    """The prompt in a PNG, JPEG or WebP file; "" where there is none, or the file is broken."""
+    return prompt_of(infotext_in(data))
+
+
+def infotext_in(data: bytes) -> str:
+    """The whole text: prompt, negative prompt, and a line of facts."""
+    with suppress(Exception), Image.open(io.BytesIO(data), formats=FORMATS) as picture:
+        text = picture.info.get("parameters")
+        if isinstance(text, str):
+            return text[:MAX_LETTERS]
+        comment = picture.getexif().get_ifd(_EXIF).get(_USER_COMMENT)
+        if isinstance(comment, str):
+            return comment[:MAX_LETTERS]
+        if isinstance(comment, bytes):
+            return _decoded(comment[: 2 * MAX_LETTERS])
+    return ""
+
+
+def prompt_of(infotext: str) -> str:
+    """What stands before the negative prompt and the line of facts."""
+    lines = infotext.strip().split("\n")
+    if len(_FACT.findall(lines[-1])) >= _FEWEST_FACTS:
+        lines.pop()
+    end = next((place for place, line in enumerate(lines) if line.startswith("Negative prompt:")), len(lines))
+    return "\n".join(lines[:end]).strip()
+
+
+def _decoded(comment: bytes) -> str:
+    """The text of EXIF's UserComment, whose first eight bytes say how it is written; A1111's is big-endian UTF-16."""
+    kind, text = comment[:8], comment[8:]
+    if kind.startswith(b"UNICODE"):
+        little = text[1::2].count(0) > text[::2].count(0)  # other programs write the bytes in this order
+        return text.decode("utf-16-le" if little else "utf-16-be", "replace")
+    return (text if kind.startswith((b"ASCII", b"\0\0\0\0")) else comment).decode("utf-8", "replace").strip("\0")

@@ -1,0 +1,189 @@
+"""Which CLIP models are there is told from files alone; whatever can be loaded gives open_clip's own features."""
+
+from __future__ import annotations
+
+import json
+import shutil
+import zipfile
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+import torch
+from safetensors.torch import load_file
+from torch.nn import functional as F
+
+from pseudoword.errors import ModelError
+from pseudoword.scoring import ClipScorer
+from pseudoword.scoring.models import (
+    ClipModel,
+    builtin_model,
+    choose_default,
+    load_model,
+    models_at,
+    models_here,
+    named,
+    pretrained_models,
+)
+from tests import tiny_models
+from tests.scoring.pictures import clip_folder, picture
+
+open_clip = pytest.importorskip("open_clip")
+
+ARCHITECTURE = "tiny-for-scoring"
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return clip_folder(tmp_path_factory.mktemp("models"))
+
+
+@pytest.fixture
+def home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
+    """An empty home folder, with the caches of open_clip and Hugging Face in it."""
+    monkeypatch.setenv("HOME", str(tmp_path))
+    monkeypatch.setenv("USERPROFILE", str(tmp_path))
+    monkeypatch.setattr("huggingface_hub.constants.HF_HUB_CACHE", str(tmp_path / "hub"))
+    monkeypatch.setattr("huggingface_hub.file_download.HF_HUB_CACHE", str(tmp_path / "hub"), raising=False)
+    yield tmp_path
+
+
+@pytest.fixture(scope="module")
+def known_architecture(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Weights of an architecture with CLIP's own tokens that open_clip knows by name."""
+    place = tmp_path_factory.mktemp("architecture")
+    config = {
+        "embed_dim": 16,
+        "vision_cfg": {"image_size": 32, "layers": 1, "width": 32, "head_width": 16, "patch_size": 8},
+        "text_cfg": {"context_length": 77, "vocab_size": 49408, "width": 32, "heads": 2, "layers": 1},
+    }
+    (place / "configs").mkdir()
+    (place / "configs" / f"{ARCHITECTURE}.json").write_text(json.dumps(config))
+    open_clip.add_model_config(place / "configs")
+    with tiny_models.seeded(7):
+        model = open_clip.create_model(ARCHITECTURE)
+    torch.save({"state_dict": {f"module.{name}": one for name, one in model.state_dict().items()}}, place / "w.pt")
+    return place
+
+
+def test_without_any_other_the_built_in_one_is_the_default(home: Path) -> None:
+    assert [model.origin for model in models_here()] == ["built in"]
+    assert choose_default(models_here()) == builtin_model()
+    assert load_model(builtin_model()).title.startswith("pseudoword-mini [")
+
+
+def test_a_folder_with_a_configuration_is_a_model_and_becomes_the_default(home: Path, folder: Path) -> None:
+    [model] = models_at(folder)
+    assert (model.name, model.origin) == ("tiny-clip", "given") and model.size_bytes
+    assert models_at(folder.parent)[0] == model
+    assert choose_default(models_here([folder])) == model
+
+
+def test_a_weight_file_of_a_known_architecture_is_a_model_with_open_clip_s_own_features(
+    home: Path, known_architecture: Path
+) -> None:
+    path = home / f"{ARCHITECTURE}-mine.pt"
+    shutil.copyfile(known_architecture / "w.pt", path)
+    [model] = models_at(path)
+    assert (model.name, model.architecture) == (f"{ARCHITECTURE}-mine", ARCHITECTURE)
+    scorer = load_model(model)
+    with tiny_models.seeded(7):
+        own, _, preprocess = open_clip.create_model_and_transforms(ARCHITECTURE)
+    images, texts = [picture(seed, (70, 40)) for seed in range(3)], ["a dog", "Two “cats” &amp; a fish", "word " * 99]
+    tokenizer = open_clip.get_tokenizer(ARCHITECTURE)
+    with torch.no_grad():
+        pixels = torch.stack([preprocess(image) for image in images])
+        assert torch.equal(pixels, torch.stack([scorer.preprocess(image) for image in images]))
+        pictures = own.eval().encode_image(pixels, normalize=True)
+        sentences = own.eval().encode_text(tokenizer(texts), normalize=True)
+    assert torch.equal(scorer.image_features(images), pictures)
+    assert F.cosine_similarity(scorer.text_features(texts), sentences).min() > 0.99999
+
+
+def test_what_open_clip_once_downloaded_is_found_and_nothing_else(home: Path) -> None:
+    known = pretrained_models()
+    assert known and all(model.weights is None for model in known)
+    assert len({model.name for model in known}) == len(known)
+    with pytest.raises(ModelError, match="not on this disk"):
+        load_model(known[0])
+    pretrained = open_clip.pretrained
+    url = next(
+        url
+        for architecture, tag in open_clip.list_pretrained()
+        if "vit_b_32-quickgelu-laion400m_e32" in (url := pretrained.get_pretrained_cfg(architecture, tag)["url"])
+    )
+    cached = home / ".cache" / "clip" / Path(url).name
+    cached.parent.mkdir(parents=True)
+    cached.write_bytes(b"nothing yet")
+    [here] = [model for model in pretrained_models() if model.weights is not None]
+    assert here.weights == cached and here.origin == "open_clip's cache" and "ViT-B-32" in here.name
+    with pytest.raises(ModelError, match="cut off"):
+        load_model(here)
+
+
+def test_what_lies_in_hugging_face_s_cache_is_found(home: Path) -> None:
+    repository = home / "hub" / "models--laion--CLIP-ViT-B-32-laion2B-s34B-b79K"
+    (repository / "refs").mkdir(parents=True)
+    (repository / "refs" / "main").write_text("abc")
+    weights = repository / "snapshots" / "abc" / "open_clip_pytorch_model.bin"
+    weights.parent.mkdir(parents=True)
+    weights.write_bytes(b"nothing yet")
+    here = named("vit-b-32:LAION2B_s34b_b79k", pretrained_models())
+    assert (here.origin, here.weights) == ("Hugging Face's cache", weights)
+
+
+def test_a_program_with_weights_inside_is_listed_and_never_run(home: Path) -> None:
+    cached = home / ".cache" / "clip" / "ViT-B-32.pt"
+    cached.parent.mkdir(parents=True)
+    with zipfile.ZipFile(cached, "w") as archive:
+        archive.writestr("archive/constants.pkl", b"")
+    [here] = [model for model in pretrained_models() if model.weights is not None]
+    assert "TorchScript" in here.problem and choose_default(models_here()).origin == "built in"
+    with pytest.raises(ModelError, match="not run"):
+        load_model(here)
+
+
+def test_the_default_is_the_largest_that_can_be_used() -> None:
+    def one(name: str, size: int, problem: str = "") -> ClipModel:
+        return ClipModel(name, "given", Path(name), size_bytes=size, problem=problem)
+
+    models = [builtin_model(), one("ViT-B-32", 600), one("ViT-L-14", 1700), one("RN50x64", 2500), one("broken", 9e9, "x")]
+    assert choose_default(models).name == "ViT-L-14"
+    assert choose_default([models[3]]).name == "RN50x64"
+
+
+def test_places_without_a_model_are_refused(tmp_path: Path) -> None:
+    (tmp_path / "unknown-net.pt").write_bytes(b"")
+    for place in (tmp_path, tmp_path / "unknown-net.pt", tmp_path / "nowhere"):
+        with pytest.raises(ModelError, match="no CLIP model"):
+            models_at(place)
+    with pytest.raises(ModelError, match="list-clips"):
+        named("no-such", models_here())
+
+
+def test_weights_in_safetensors_and_torch_s_format_are_one_model(folder: Path, tmp_path: Path) -> None:
+    torch.save(load_file(folder / "open_clip_model.safetensors"), tmp_path / "weights.pt")
+    config = folder / "open_clip_config.json"
+    first = ClipScorer.load(config, folder / "open_clip_model.safetensors")
+    assert ClipScorer.load(config, tmp_path / "weights.pt").identity == first.identity
+
+
+def test_other_preprocessing_is_another_model(folder: Path, tmp_path: Path) -> None:
+    other = Path(shutil.copytree(folder, tmp_path / "other"))
+    config = json.loads((other / "open_clip_config.json").read_text())
+    config["preprocess_cfg"]["mean"] = [0.4, 0.4, 0.4]
+    (other / "open_clip_config.json").write_text(json.dumps(config))
+    weights = other / "open_clip_model.safetensors"
+    changed = ClipScorer.load(other / "open_clip_config.json", weights)
+    assert changed.identity != ClipScorer.load(folder / "open_clip_config.json", weights).identity
+
+
+def test_a_tokenizer_that_is_not_on_this_disk_is_named(home: Path, folder: Path) -> None:
+    other = Path(shutil.copytree(folder, home / "other"))
+    config = json.loads((other / "open_clip_config.json").read_text())
+    config["model_cfg"]["text_cfg"]["hf_tokenizer_name"] = "somebody/words"
+    (other / "open_clip_config.json").write_text(json.dumps(config))
+    if "hf_tokenizer_name" not in open_clip.CLIPTextCfg.__dataclass_fields__:
+        pytest.skip("this open_clip knows no other tokenizers here")
+    with pytest.raises(ModelError, match="somebody/words is not on this disk"):
+        ClipScorer.load(other / "open_clip_config.json", other / "open_clip_model.safetensors")
