@@ -10,7 +10,19 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from . import demo, inspection, library, norm, overhead, peer, webui_startup, webui_training, webui_waiting, words
+from . import (
+    demo,
+    inspection,
+    library,
+    norm,
+    overhead,
+    peer,
+    scoring,
+    webui_startup,
+    webui_training,
+    webui_waiting,
+    words,
+)
 from .document import MEASURED
 from .training import Bench, threads
 from .webui.place import NotNamed
@@ -19,6 +31,7 @@ LONE: dict[str, Callable[[Path], dict[str, Any]]] = {  # those that need no mode
     "demo": demo.measure,
     "inspection": lambda _: inspection.measure(),
     "library": library.measure,
+    "scoring": scoring.measure,
     "webui-training": webui_training.measure,
     "webui-waiting": webui_waiting.measure,
     "webui-startup": webui_startup.measure,

@@ -8,7 +8,7 @@ from typing import Any
 
 from tools.pages import ROOT, table, write_section
 
-from . import inspection, library, webui_startup, webui_training, webui_waiting
+from . import inspection, library, scoring, webui_startup, webui_training, webui_waiting
 
 MEASURED = ROOT / "build" / "benchmarks"
 PAGE = ROOT / "docs" / "figures.md"
@@ -75,6 +75,7 @@ SECTIONS = {
     "demo": demo_section,
     "inspection": inspection.as_table,
     "library": library.as_table,
+    "scoring": scoring.as_table,
     "webui-training": webui_training.as_table,
     "webui-waiting": webui_waiting.as_table,
     "webui-startup": webui_startup.as_table,

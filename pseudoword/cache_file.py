@@ -133,6 +133,7 @@ class CacheFile:
     def _is_ours(self, connection: sqlite3.Connection) -> bool:
         """Whether this is a cache of this version; an empty file becomes one."""
         connection.execute("PRAGMA synchronous = NORMAL")  # less may be lost by a power cut than is worth waiting for
+        connection.execute("PRAGMA cache_size = -16384")  # kB, for the index of 200,000 rows
         wanted = self._format
         if _says(connection) == (0, 0, []):
             connection.execute("BEGIN IMMEDIATE")

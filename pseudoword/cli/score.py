@@ -130,7 +130,7 @@ def score(arguments: argparse.Namespace, console: Console) -> None:
     warn_of_prompts(comparisons, console)
     if stopped:
         raise Stopped(
-            f"Stopped after {sheet.done} of {len(listing.paths)} pictures; all that is done is kept. The same command goes "
+            f"Stopped after {sheet.done} of {len(listing.paths)} pictures, and kept. The same command goes "
             f"on from there: {arguments.as_command(arguments.given)}"
         )
     console.result(sheet.values(unreadable), sheet.text(unreadable))

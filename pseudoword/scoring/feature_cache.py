@@ -35,7 +35,7 @@ _SEARCH = (
     "ON f.content = p.content AND f.model = ? WHERE path IN ({})"
 )
 _ASKED_AT_ONCE = 900  # of SQLite's 999 values in a question
-_WRITTEN_AFTER_S = 1.0  # what is lost at most when the process is killed
+_WRITTEN_AFTER_S = 1.0  # each writing waits for the disk; what is lost at most when the process is killed
 _FRESH_S = 2.0  # what FAT's clock cannot tell apart: a file this young may change again without a trace
 
 
@@ -54,7 +54,7 @@ class FeatureCache:
 
     def __init__(self, path: Path | None, identity: str) -> None:
         self._file = CacheFile(path, _FORMAT)
-        self._model = bytes.fromhex(identity)
+        self._model = bytes.fromhex(identity)[:8]  # to tell a handful of models apart; a shorter index is faster
         self._lock = threading.Lock()
         self._pictures: list[tuple[bytes, str, bytes]] = []
         self._features: list[tuple[bytes, bytes, bytes, bytes, int]] = []
@@ -91,7 +91,7 @@ class FeatureCache:
             for path, stamp, content, feature, prompt, checksum in rows:
                 name, wanted_stamp = wanted[path]
                 if stamp == wanted_stamp and checksum == _checksum(content, self._model, feature, prompt):
-                    found[name] = Remembered(feature, prompt.decode("utf-8", "replace") if prompt else "")
+                    found[name] = Remembered(feature, str(prompt, "utf-8", "replace"))
         return found
 
     def of_content(self, content: bytes) -> Remembered | None:
@@ -109,7 +109,7 @@ class FeatureCache:
     ) -> None:
         """Remember what is known of `content`, and that it was at `path` when its file had the `stamp`.
 
-        Written together with others, at the latest after a second or at the end.
+        It waits for `settle`, or the end, to be written together with others.
         """
         prompt = remembered.prompt.encode("utf-8", "replace")
         checksum = _checksum(content, self._model, remembered.feature, prompt)
@@ -117,6 +117,10 @@ class FeatureCache:
             self._features.append((content, self._model, remembered.feature, prompt, checksum))
             if path and abs(time.time() - changed_at) > _FRESH_S:
                 self._pictures.append((os.fsencode(path), stamp, content))
+
+    def settle(self) -> None:
+        """Write what waits, unless that was done a moment ago; to be called after each portion."""
+        with self._lock:
             if time.monotonic() - self._written_at > _WRITTEN_AFTER_S:
                 self._write()
 

@@ -183,6 +183,7 @@ class _Line:
         for (place, read), feature in zip(new, self._encoded([read for _, read in new]), strict=True):
             features[place] = feature
             self.cache.put(read.content, Remembered(feature, read.prompt), paths[place], read.stamp, read.changed_at)
+        self.cache.settle()
         return Portion(tuple(paths), features_of(features), tuple(prompts), remembered, tuple(unreadable))
 
     def _encoded(self, reads: Sequence[_Read]) -> list[bytes]:

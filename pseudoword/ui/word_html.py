@@ -31,8 +31,7 @@ TOKENS_EXPLAINED = (
     "CLIP writes the others with &lt;/w&gt; at their end."
 )
 LAYERS_MISSING = (
-    '<p class="pseudoword-small">While its model is loaded, there is a plot of what the text encoder makes of the word, '
-    "too.</p>"
+    '<p class="pseudoword-small">While its model is loaded, a plot shows what the text encoder makes of the word.</p>'
 )
 
 

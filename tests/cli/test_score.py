@@ -6,6 +6,7 @@ import csv
 import errno
 import io
 import json
+import os
 import signal
 from collections.abc import Callable
 from pathlib import Path
@@ -14,7 +15,7 @@ from typing import Any
 import pytest
 import torch
 
-from pseudoword.cli import main, score_tables
+from pseudoword.cli import main
 from pseudoword.scoring import ClipScorer
 from tests.scoring.pictures import clip_folder, fill, hostile, with_prompt
 
@@ -112,9 +113,10 @@ def test_broken_files_are_named_at_the_end_and_the_others_scored(run: Run, tmp_p
 
 def test_a_text_that_is_too_long_is_told(run: Run, tmp_path: Path) -> None:
     fill(tmp_path / "pictures", 1)
-    assert "has 90 tokens, and the model reads 75: the rest is cut off" in run(
-        tmp_path / "pictures", "--text", "dog " * 90
-    )["said"]
+    assert (
+        "has 90 tokens, and the model reads 75: the rest is cut off"
+        in run(tmp_path / "pictures", "--text", "dog " * 90)["said"]
+    )
 
 
 @pytest.mark.parametrize(
@@ -173,7 +175,7 @@ def test_a_full_disk_leaves_the_former_table_and_says_so(
     def full(descriptor: int) -> None:
         raise OSError(errno.ENOSPC, "No space left on device")
 
-    monkeypatch.setattr(score_tables.os, "fsync", full)
+    monkeypatch.setattr(os, "fsync", full)
     answer = run(tmp_path / "pictures", "--text", "a cat", "--csv", table, code=1)
     assert "No space left" in answer["last"] and table.read_text() == before
     assert sorted(path.name for path in tmp_path.iterdir()) == ["cache", "pictures", "scores.csv"]

@@ -15,7 +15,6 @@ import pytest
 import torch
 from PIL import Image
 
-from pseudoword import cache_file
 from pseudoword.errors import SettingsError
 from pseudoword.scoring import ClipScorer, FeatureCache, Portion, folder_features, pictures_below
 from tests.scoring.pictures import clip_folder, fill, hostile, picture, with_prompt
@@ -162,7 +161,7 @@ SPOILED: list[Callable[[Path], Any]] = [
     lambda cache: cache.write_bytes(cache.read_bytes()[: cache.stat().st_size // 2]),
     lambda cache: cache.write_bytes(b"SQLite format 3\0" + b"\xff" * 5000),
     lambda cache: cache.write_bytes(b"".join([cache.read_bytes()[:4096], b"\xff" * 9000])),
-    lambda cache: (cache.unlink(), cache.mkdir()),
+    lambda cache: cache.rename(cache.with_name("elsewhere")).with_name("cache").mkdir(),
 ]
 
 
@@ -205,7 +204,7 @@ def test_a_full_disk_costs_the_cache_and_no_scores(
         connection.execute(f"PRAGMA max_page_count = {pages}")  # for SQLite the same as a full disk
         return connection
 
-    monkeypatch.setattr(cache_file.sqlite3, "connect", nearly_full)
+    monkeypatch.setattr(sqlite3, "connect", nearly_full)
     with FeatureCache(tmp_path / "cache", scorer.identity) as cache:
         portions = list(folder_features(pictures_below(tmp_path / "pictures").paths, scorer, cache))
     assert sum(len(portion.paths) for portion in portions) == 90

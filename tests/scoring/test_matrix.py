@@ -89,7 +89,7 @@ def test_a_text_that_is_too_long_is_told_and_cut_or_read_in_parts(scorer: ClipSc
 
 def test_an_empty_text_has_a_feature(scorer: ClipScorer) -> None:
     for long in ("cut", "mean"):
-        assert scorer.text_features([""], long).isfinite().all()  # type: ignore[arg-type]
+        assert scorer.text_features([""], long).isfinite().all()
 
 
 @given(st.text(max_size=300), st.integers(1, 20))

@@ -147,7 +147,13 @@ def test_the_default_is_the_largest_that_can_be_used() -> None:
     def one(name: str, size: int, problem: str = "") -> ClipModel:
         return ClipModel(name, "given", Path(name), size_bytes=size, problem=problem)
 
-    models = [builtin_model(), one("ViT-B-32", 600), one("ViT-L-14", 1700), one("RN50x64", 2500), one("broken", 9e9, "x")]
+    models = [
+        builtin_model(),
+        one("ViT-B-32", 600),
+        one("ViT-L-14", 1700),
+        one("RN50x64", 2500),
+        one("broken", 10**10, "x"),
+    ]
     assert choose_default(models).name == "ViT-L-14"
     assert choose_default([models[3]]).name == "RN50x64"
 

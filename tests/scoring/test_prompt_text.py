@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import struct
 
 import pytest
 from hypothesis import given, settings
@@ -64,7 +65,9 @@ def test_plain_words_stay_as_they_are(words: list[str]) -> None:
 
 @given(st.lists(st.text("abcdefghij", min_size=1), min_size=1, max_size=8), st.data())
 def test_weights_and_networks_change_nothing(words: list[str], data: st.DataObject) -> None:
-    dressed = [data.draw(st.sampled_from([word, f"({word}:1.3)", f"(({word}))", f"<lora:x:1> {word}"])) for word in words]
+    dressed = [
+        data.draw(st.sampled_from([word, f"({word}:1.3)", f"(({word}))", f"<lora:x:1> {word}"])) for word in words
+    ]
     assert sentence_of(" ".join(dressed)) == " ".join(words)
 
 
@@ -95,9 +98,11 @@ def saved(kind: str, order: str = "utf-16-be") -> bytes:
         info.add_text("parameters", INFOTEXT)
         image.save(buffer, kind, pnginfo=info)
     else:
-        exif = Image.Exif()
-        exif.get_ifd(0x8769)[0x9286] = b"UNICODE\0" + INFOTEXT.encode(order)
-        image.save(buffer, kind, exif=exif)
+        comment = b"UNICODE\0" + INFOTEXT.encode(order)
+        # A directory whose only entry leads to another, with the comment (0x9286) behind it.
+        first = struct.pack(">HHHIII", 1, 0x8769, 4, 1, 26, 0)
+        second = struct.pack(">HHHIII", 1, 0x9286, 7, len(comment), 44, 0)
+        image.save(buffer, kind, exif=b"Exif\0\0MM\0*\0\0\0\x08" + first + second + comment)
     return buffer.getvalue()
 
 

@@ -168,7 +168,8 @@ def test_a_clip_that_lacks_the_memory_to_choose_words_is_an_error_with_a_way_out
         def encode_image(self, pixels: torch.Tensor) -> torch.Tensor:
             return torch.empty(2**43, dtype=torch.uint8)
 
-    scorer = ClipScorer("hungry", HungryTower(), lambda image: torch.zeros(3, 8, 8), Tokenizer(1, len, lambda text: [0]))
+    tokenizer = Tokenizer(1, len, lambda text: [0])
+    scorer = ClipScorer("hungry", HungryTower(), lambda image: torch.zeros(3, 8, 8), tokenizer)
     with pytest.raises(TrainingError, match="too little memory for the CLIP model.*start 'toy'"):
         start_vectors(TinyModel(), settings(start="auto"), [Image.new("RGB", (8, 8))], scorer)
 

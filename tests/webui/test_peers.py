@@ -42,7 +42,7 @@ def differences(tmp_path_factory: pytest.TempPathFactory) -> Any:
 def test_nearest_tokens_and_lengths_are_those_of_embedding_inspector(family: str, differences: Any) -> None:
     found = differences[FAMILIES[family]]["embedding-inspector"]
     assert found["tokens"] == 30 * 7
-    assert found["tokens in another place"] == 0 or found["their cosines' difference there"] < SINGLE_PRECISION
+    assert found["their cosines' difference there"] < SINGLE_PRECISION  # of equals, theirs are in any order
     assert max(found["cosine"], found["norm"]) < SINGLE_PRECISION
     assert found["minimum and maximum"] == 0
 

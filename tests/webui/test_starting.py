@@ -155,6 +155,7 @@ def test_the_form_begins_with_the_webui_s_clip_skip(tmp_path: Path, visit: Calla
 BREAKS = {
     "pseudoword/webui/registration.py": "raise RuntimeError('broken on <purpose>')",
     "pseudoword/ui/training_panel.py": "def build(trainings): raise RuntimeError('broken on <purpose>')",
+    "pseudoword/ui/inspection_panel.py": "def build(inspector): raise RuntimeError('broken on <purpose>')",
 }
 
 
@@ -167,7 +168,8 @@ def test_a_broken_extension_says_so_in_its_tab_and_the_webui_works(tmp_path: Pat
         assert "broken on <purpose>" in webui.output  # with the place, for whoever repairs it
         components = webui.ask("/config").json["components"]
         tabs = [found for found in components if found["props"].get("label") == "Pseudoword"]
-        tabs = [tab for tab in tabs if tab["props"].get("elem_id") != "settings_pseudoword"]
+        others = ("settings_pseudoword", "tab_pseudoword")
+        tabs = [tab for tab in tabs if tab["props"].get("elem_id") not in others]
         told = [str(found["props"].get("value")) for found in components if found["type"] == "html"]
         assert len(tabs) == 1
         assert any("Pseudoword could not start: RuntimeError: broken on &lt;purpose&gt;" in text for text in told)
