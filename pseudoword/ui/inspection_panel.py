@@ -8,6 +8,7 @@ import gradio as gr
 
 from ..jobs.inspector import Inspector
 from . import arithmetic_tab, between_tab, edit_tab, library_tab, prompt_tab, vectors_tab
+from .offered_lists import Lists, add_refreshing
 
 
 def build(inspector: Inspector) -> None:
@@ -17,7 +18,7 @@ def build(inspector: Inspector) -> None:
     chosen = gr.Dropdown(
         [], value=None, label="Embedding", info="Or press a row of the table", elem_id="pseudoword_embedding"
     )
-    lists: list[tuple[Any, Any]] = [(chosen, inspector.labels)]
+    lists: Lists = [(chosen, inspector.labels)]
     with gr.Tabs(elem_id="pseudoword_inspection"):
         with gr.Tab("Library"):
             library_tab.build(inspector, chosen)
@@ -34,13 +35,7 @@ def build(inspector: Inspector) -> None:
     # Emptied afterwards: the same row may be pressed again after another word was looked at.
     pressed.change(lambda label: (opened(inspector, label), ""), pressed, [chosen, pressed], queue=False)
     # Pressed by the page's script, when a table has been read.
-    refresh = gr.Button("Refresh", elem_id="pseudoword_refresh_words", elem_classes="pseudoword-hidden")
-    refresh.click(
-        lambda: [gr.update(choices=offered()) for _, offered in lists],
-        None,
-        [dropdown for dropdown, _ in lists],
-        queue=False,
-    )
+    add_refreshing(lists, "pseudoword_refresh_words")
 
 
 def opened(inspector: Inspector, label: str) -> Any:

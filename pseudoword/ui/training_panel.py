@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from typing import Any, TypeAlias
+from typing import Any
 
 import gradio as gr
 
@@ -11,6 +10,7 @@ from ..decoding import SUFFIXES
 from ..jobs.saved_settings import saved_settings
 from ..jobs.trainings import Trainings
 from . import gradio_versions
+from .offered_lists import Lists, add_refreshing
 from .presets import PRESETS
 from .setting_fields import make_fields
 from .training_handlers import (
@@ -34,10 +34,6 @@ CONFIRM_CANCEL = "Cancel this training and remove what was learned?"
 CONFIRM_REMOVE = "Remove this run with its pictures, previews and checkpoint?"
 
 
-Lists: TypeAlias = list[tuple[Any, Callable[[], list[str]]]]
-"""Dropdowns of what there is just now, each with what tells its choices."""
-
-
 def build(trainings: Trainings) -> None:
     """Put the panel where Gradio builds now."""
     lists: Lists = []
@@ -55,13 +51,7 @@ def build(trainings: Trainings) -> None:
             gr.HTML(LIVE)
             build_earlier_runs(trainings, message, lists)
     # Pressed by the page's script, when the panel comes into view and when a training has ended.
-    refresh = gr.Button("Refresh", elem_id="pseudoword_refresh", elem_classes="pseudoword-hidden")
-    refresh.click(
-        lambda: [gr.update(choices=offered()) for _, offered in lists],
-        None,
-        [dropdown for dropdown, _ in lists],
-        queue=False,
-    )
+    add_refreshing(lists, "pseudoword_refresh")
     start_button.click(
         lambda *values: started(trainings, *values), form, message, queue=False, api_name="pseudoword_start"
     )

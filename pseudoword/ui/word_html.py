@@ -41,7 +41,7 @@ def word_html(examined: Examined, label: str, labels: Mapping[str, str]) -> str:
     parts = [f'<div class="pseudoword-word">{head(examined, label)}']
     if examined.missing:
         parts.append(f'<p class="pseudoword-warning">{escape(examined.missing)}</p>')
-    parts.append(findings_html(examined.findings))
+    parts.append(findings_html(examined.findings, len(examined.embedding.vectors) > 1))
     if figures is not None and examined.fitting is not None:
         if not examined.findings:
             parts.append('<p class="pseudoword-good">Nothing is wrong with these vectors.</p>')
@@ -91,19 +91,20 @@ def head(examined: Examined, label: str) -> str:
     return f'<div class="pseudoword-word-head">{picture}<div>{heading}{facts_list}</div></div>'
 
 
-def findings_html(findings: Sequence[Finding]) -> str:
+def findings_html(findings: Sequence[Finding], several_encoders: bool) -> str:
     """What is wrong, and behind a click what is only worth knowing where that is much."""
-    grave = [finding_html(one) for one in findings if one.level != "note"]
-    notes = [finding_html(one) for one in findings if one.level == "note"]
+    grave = [finding_html(one, several_encoders) for one in findings if one.level != "note"]
+    notes = [finding_html(one, several_encoders) for one in findings if one.level == "note"]
     if len(notes) <= FEW_NOTES:
         return "".join([*grave, *notes])
     return f"{''.join(grave)}<details><summary>{len(notes)} notes</summary>{''.join(notes)}</details>"
 
 
-def finding_html(finding: Finding) -> str:
-    """One line."""
+def finding_html(finding: Finding, several_encoders: bool) -> str:
+    """One line, which names the text encoder where there are several."""
     kind = "note" if finding.level == "note" else "warning"
-    return f'<p class="pseudoword-{kind}"><b>{finding.level}</b> {escape(finding.sentence)}</p>'
+    which = f"{finding.encoder}: " if several_encoders and finding.encoder else ""
+    return f'<p class="pseudoword-{kind}"><b>{finding.level}</b> {escape(which + finding.sentence)}</p>'
 
 
 def side_by_side(columns: Iterator[str]) -> str:
