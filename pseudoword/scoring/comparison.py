@@ -23,6 +23,7 @@ from .matrix import clip_scores, probabilities
 from .prompt_text import sentence_of
 
 Cell = str | float | None
+FEW_TEXTS = 8
 
 
 class Comparison(Protocol):
@@ -65,7 +66,7 @@ class TextComparison:
 
     def columns(self, portion: Portion) -> list[list[Cell]]:
         """See Comparison."""
-        cosines = portion.features @ self.features.T  # (N, T)
+        cosines = cosines_of(portion.features, self.features)  # (N, T)
         columns = [*_columns(cosines, 6), *_columns(clip_scores(cosines), 4)]
         if len(self.labels) == 1:
             return columns
@@ -138,6 +139,16 @@ class HeadComparison:
     def columns(self, portion: Portion) -> list[list[Cell]]:
         """See Comparison."""
         return _columns(self.head.scores(portion.features)[:, None], 4)
+
+
+def cosines_of(pictures: Tensor, texts: Tensor) -> Tensor:
+    """Cosines (N, T) of features (N, D) and (T, D) of unit length.
+
+    For few texts in this thread alone: waking others costs twice what they save.
+    """
+    if len(texts) > FEW_TEXTS:
+        return pictures @ texts.T
+    return torch.from_numpy(np.einsum("nd,td->nt", pictures.numpy(), texts.numpy()))
 
 
 def _columns(values: Tensor, digits: int) -> list[list[Cell]]:

@@ -66,7 +66,9 @@ def clip_scores(cosines: Tensor) -> Tensor:
 
 def probabilities(cosines: Tensor, logit_scale: float) -> Tensor:
     """Softmax of `cosines` (…, T) over the texts, in double precision: scales of 100 leave few digits in single."""
-    return (logit_scale * cosines.double()).softmax(dim=-1).to(cosines.dtype)
+    logits = logit_scale * cosines.double()
+    shares = (logits - logits.amax(dim=-1, keepdim=True)).exp()  # torch's own softmax wakes threads even for a few rows
+    return (shares / shares.sum(dim=-1, keepdim=True)).to(cosines.dtype)
 
 
 def matrix_rows(scores: Scores, pictures: Sequence[str], texts: Sequence[str]) -> Iterator[list[str | float | bool]]:
