@@ -12,6 +12,7 @@ from urllib.parse import urlsplit
 from fastapi import HTTPException, Request
 
 from ..errors import MissingExtra, PseudowordError, TrainingError
+from ..inspect.canvas import ThemeName
 from ..jobs.host import Host
 
 STATUS: Mapping[type[PseudowordError], int] = {TrainingError: 409, MissingExtra: 501}  # of others: 422
@@ -42,6 +43,11 @@ def without_folders(host: Host, text: str) -> str:
             spellings = {re.escape(path), re.escape(repr(path)[1:-1])}  # where quoted, backslashes stand twice
             text = short.join(re.split(rf"(?<![\w.-])(?:{'|'.join(spellings)})", text))
     return text
+
+
+def shade_of(theme: str) -> ThemeName:
+    """The theme of a plot as a request names it: "dark", and light for everything else."""
+    return "dark" if theme == "dark" else "light"
 
 
 def refuse_other_sites(request: Request) -> None:

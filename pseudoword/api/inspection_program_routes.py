@@ -15,7 +15,7 @@ from fastapi import APIRouter, Depends, FastAPI, HTTPException, params
 from ..embedding import Embedding
 from ..embedding.metadata import encodable
 from ..errors import SettingsError
-from ..inspect.figures import figures_of
+from ..inspect.figures import figures_of, widths_of
 from ..inspect.layers import TEMPLATE
 from ..inspect.prompt_json import prompt_json
 from ..inspect.prompt_view import view_prompt
@@ -28,7 +28,7 @@ from ..jobs.layer_inspection import layers_strip, loaded_encoders
 from . import inspection_schemas as schemas
 from .answers import refuse_other_sites, telling
 from .sentence_route import SentenceRoute, answered, refusals
-from .strip_routes import seen
+from .strip_routes import job_called, seen
 
 PREFIX = "/pseudoword/v1"
 NEAREST_TOKENS = 10
@@ -78,10 +78,7 @@ def _add_strip_routes(router: APIRouter, inspector: Inspector) -> None:
 
     def cancel_strip(id: str) -> dict[str, Any]:
         """End after the pass that is under way; the pictures so far are kept."""
-        try:
-            job = inspector.strips.job(id)
-        except SettingsError as problem:
-            raise HTTPException(404, str(problem)) from problem
+        job = job_called(inspector.strips, id)
         job.cancel()
         return seen(inspector.host, job.watch())
 
@@ -207,7 +204,7 @@ def figures_json(combined: Combined) -> dict[str, Any]:
     figures = figures_of(embedding, combined.vocabularies.values(), NEAREST_TOKENS, with_specials=False)
     return {
         "vector_count": embedding.vector_count,
-        "widths": {encoder: rows.shape[1] for encoder, rows in embedding.vectors.items()},
+        "widths": widths_of(embedding),
         "embeddings": [part.name for part in combined.combination.ingredients],
         "vectors": vectors_json(figures),
         "file": None,

@@ -7,13 +7,12 @@ from typing import Any
 
 from fastapi import FastAPI, Response
 
-from ..inspect.canvas import ThemeName
 from ..inspect.prompt_layers import prompt_layers_table
 from ..inspect.prompt_layers_plot import prompt_layers_plot
 from ..jobs.inspector import Inspector
 from ..jobs.layer_inspection import inside
 from ..jobs.remembered_layers import remembered, remembered_says
-from .answers import drawing, telling
+from .answers import drawing, shade_of, telling
 
 PREFIX = "/pseudoword/v1/layers"
 
@@ -23,7 +22,7 @@ def add_layer_routes(app: FastAPI, inspector: Inspector, dependencies: Sequence[
 
     def plot(text: str, encoder: str = "", theme: str = "light") -> Response:
         """Norms and cosines with the last layer, by token and layer, as a heat map in the light or dark theme."""
-        shade: ThemeName = "dark" if theme == "dark" else "light"
+        shade = shade_of(theme)
         with telling(inspector.host):
             found = inside(inspector, text, encoder)
             with drawing:

@@ -16,7 +16,7 @@ from ..inspect.strips import Similarities, similarities_table
 from ..jobs.host import Host
 from ..jobs.strip_job import ENDED, RowFigures, StripJob, StripWatched
 from ..jobs.strips import Strips
-from .answers import drawing, telling, without_folders
+from .answers import drawing, shade_of, telling, without_folders
 
 PREFIX = "/pseudoword/v1/strips/{id}"
 
@@ -24,19 +24,13 @@ PREFIX = "/pseudoword/v1/strips/{id}"
 def add_strip_routes(app: FastAPI, strips: Strips, dependencies: Sequence[Any] = ()) -> None:
     """Add the routes to `app`, behind `dependencies` of FastAPI. All of them only read."""
 
-    def job(id: str) -> StripJob:
-        try:
-            return strips.job(id)
-        except SettingsError as problem:
-            raise HTTPException(404, str(problem)) from problem
-
     def watch(id: str) -> dict[str, Any]:
         """How a strip stands."""
-        return seen(strips.host, job(id).watch())
+        return seen(strips.host, job_called(strips, id).watch())
 
     def picture(id: str, row: int, shot: int) -> Response:
         """The pictures of one shot, its seeds side by side."""
-        found = job(id).picture(row, shot)
+        found = job_called(strips, id).picture(row, shot)
         if found is None:
             raise HTTPException(404, "This picture was not made.")
         return Response(found, media_type="image/png", headers={"Cache-Control": "private, max-age=86400"})
@@ -44,18 +38,18 @@ def add_strip_routes(app: FastAPI, strips: Strips, dependencies: Sequence[Any] =
     def sheet(id: str) -> Response:
         """The whole strip as one picture."""
         with telling(strips.host), drawing:
-            return Response(job(id).sheet(), media_type="image/png")
+            return Response(job_called(strips, id).sheet(), media_type="image/png")
 
     def plot(id: str, theme: str = "light") -> Response:
         """The figures as a picture, in the light or dark theme."""
-        shade: ThemeName = "dark" if theme == "dark" else "light"
-        figures = figures_of(job(id))
+        shade = shade_of(theme)
+        figures = figures_of(job_called(strips, id))
         with telling(strips.host), drawing:
             return Response(drawn(figures, shade), media_type="image/png")
 
     def table(id: str) -> Response:
         """The figures as CSV."""
-        return Response(tabled(figures_of(job(id))), media_type="text/csv")
+        return Response(tabled(figures_of(job_called(strips, id))), media_type="text/csv")
 
     routes: dict[str, Callable[..., Any]] = {
         "": watch,
@@ -66,6 +60,14 @@ def add_strip_routes(app: FastAPI, strips: Strips, dependencies: Sequence[Any] =
     }
     for path, answer in routes.items():
         app.add_api_route(PREFIX + path, answer, methods=["GET"], response_model=None, dependencies=list(dependencies))
+
+
+def job_called(strips: Strips, id: str) -> StripJob:
+    """The strip called `id`; 404 where there is none, or none any more."""
+    try:
+        return strips.job(id)
+    except SettingsError as problem:
+        raise HTTPException(404, str(problem)) from problem
 
 
 def figures_of(job: StripJob) -> list[RowFigures]:

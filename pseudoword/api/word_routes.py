@@ -10,11 +10,10 @@ from fastapi.responses import FileResponse
 
 from ..errors import ModelError
 from ..inspect import plots, tables
-from ..inspect.canvas import ThemeName
-from ..inspect.figures import WordFigures
+from ..inspect.figures import WordFigures, widths_of
 from ..inspect.word_json import findings_json, relations_json, vectors_json
 from ..jobs.inspector import Examined, Inspector
-from .answers import drawing, telling
+from .answers import drawing, shade_of, telling
 
 PREFIX = "/pseudoword/v1/words"
 Kind: TypeAlias = Literal["norms", "similarity", "map", "layers", "nearest", "relations", "findings"]
@@ -63,7 +62,7 @@ def drawn(inspector: Inspector, examined: Examined, kind: str, encoder: str, the
     """The plot `kind`. Raises ModelError without a vocabulary, MissingExtra without matplotlib."""
     found = figures_for(examined)
     encoder = encoder if encoder in found.encoders else next(iter(found.encoders))
-    shade: ThemeName = "dark" if theme == "dark" else "light"
+    shade = shade_of(theme)
     layers = inspector.layers(examined, encoder) if kind == "layers" else None
     with drawing:
         if layers is not None:
@@ -107,7 +106,7 @@ def as_json(examined: Examined) -> dict[str, Any]:
         "name": embedding.name,
         "architecture": embedding.architecture,
         "vector_count": embedding.vector_count,
-        "widths": {encoder: rows.shape[1] for encoder, rows in embedding.vectors.items()},
+        "widths": widths_of(embedding),
         "compared_with": None if examined.fitting is None else examined.fitting.title,
         "missing": examined.missing,
         "findings": findings_json(examined.findings),

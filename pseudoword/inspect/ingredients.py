@@ -18,6 +18,7 @@ from ..embedding.safetensors_file import content_hash
 from ..errors import SettingsError
 from ..text import vocabulary_words
 from .expression import Name, Phrase, expression_error
+from .figures import widths_of
 
 MAX_EMBEDDINGS = 50  # different ones in one expression
 
@@ -137,7 +138,7 @@ class Pantry:
         return self._loaded[name]
 
     def _check_fits(self, leaf: Name | Phrase, embedding: Embedding) -> None:
-        found = {name: rows.shape[1] for name, rows in embedding.vectors.items()}
+        found = widths_of(embedding)
         wanted = {encoder.name: encoder.vocabulary.shape[1] for encoder in self._encoders}
         if found != wanted:
             told = " and ".join(f"{name} {width} wide" for name, width in found.items())

@@ -11,7 +11,7 @@ from pathlib import Path
 
 from ..embedding import Embedding, load_embedding
 from ..errors import EmbeddingFileError, ModelError, SettingsError
-from ..inspect.figures import Relations, WordFigures, figures_of, relations_of
+from ..inspect.figures import Relations, WordFigures, figures_of, relations_of, widths_of
 from ..inspect.health import Finding, findings_of
 from ..inspect.layers import LayerFigures, layer_figures
 from ..inspect.library_related import related_rows
@@ -104,9 +104,7 @@ class Inspector:
 
     def row(self, label: str) -> LibraryRow:
         """The file called `label`. Raises SettingsError where it is in no table that was read."""
-        with self._lock:
-            folders = list(self._folders.values())
-        tables = [labelled(self._library.table(), whole=False), *(labelled(r.table(), whole=True) for r in folders)]
+        tables = (labelled(r.table(), whole=r is not self._library) for r in self._readers())
         found = next((table[label] for table in tables if label in table), None)
         if found is None:
             raise SettingsError(f"There is no embedding {label[:100]!r} here; read the library again and choose one.")
@@ -114,8 +112,7 @@ class Inspector:
 
     def load(self, label: str) -> Embedding:
         """The embedding called `label`, read now, named as prompts call it. Raises PseudowordError."""
-        row = self.row(label)
-        return replace(load_embedding(row.file), name=row.name)
+        return embedding_of(self.row(label))
 
     def names(self) -> list[str]:
         """What prompts and expressions can say; of two of a name the first. None before they have been read, too."""
@@ -139,7 +136,8 @@ class Inspector:
     def examine(self, label: str) -> Examined:
         """Everything about the embedding called `label`. Raises PseudowordError where it cannot be read."""
         row = self.row(label)
-        table = next(t for t in self._tables() if any(r.file == row.file for r in t.rows))
+        tables = (reader.table() for reader in self._readers())
+        table = next(table for table in tables if any(other.file == row.file for other in table.rows))
         try:
             status = row.file.stat()
         except OSError as problem:
@@ -177,24 +175,23 @@ class Inspector:
             yield
 
     def _examine(self, row: LibraryRow, table: LibraryTable) -> Examined:
-        embedding = replace(load_embedding(row.file), name=row.name)
+        embedding = embedding_of(row)
         others = []
         for other in related_rows(row, table.rows, NEAREST_WORDS):
             with suppress(EmbeddingFileError):  # it changed since the table was read
                 others.append((other.name, load_embedding(other.file)))
         relations = relations_of(embedding, others)
-        widths = {encoder: rows.shape[1] for encoder, rows in embedding.vectors.items()}
         try:
-            fitting = self.vocabularies.fitting(widths)
+            fitting = self.vocabularies.fitting(widths_of(embedding))
             figures = figures_of(embedding, fitting.vocabularies.values(), NEAREST_TOKENS, with_specials=False)
         except ModelError as problem:
             return Examined(row, embedding, None, str(problem), None, (), relations, tuple(others))
         return Examined(row, embedding, fitting, "", figures, findings_of(figures), relations, tuple(others))
 
-    def _tables(self) -> list[LibraryTable]:
+    def _readers(self) -> list[LibraryReader]:
+        """What reads the library, and then every folder that was named."""
         with self._lock:
-            folders = list(self._folders.values())
-        return [reader.table() for reader in (self._library, *folders)]
+            return [self._library, *self._folders.values()]
 
 
 @dataclass(frozen=True)
@@ -209,7 +206,12 @@ class WordsOfLibrary:
 
     def load(self, name: str) -> Embedding:
         """The embedding called `name`, one of `names()`. Raises EmbeddingFileError."""
-        return replace(load_embedding(self.rows[name].file), name=name)
+        return embedding_of(self.rows[name])
+
+
+def embedding_of(row: LibraryRow) -> Embedding:
+    """The embedding in the file of `row`, read now, named as prompts call it. Raises EmbeddingFileError."""
+    return replace(load_embedding(row.file), name=row.name)
 
 
 def by_name(table: LibraryTable) -> dict[str, LibraryRow]:

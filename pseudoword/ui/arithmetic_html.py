@@ -10,7 +10,7 @@ from ..embedding import Embedding
 from ..errors import PseudowordError
 from ..inspect.vocabulary import Vocabulary
 from ..jobs.combining import Combined
-from .training_handlers import says
+from .messages import says
 from .word_html import FAMILIES, side_by_side, token_html
 
 SHOWN_TOKENS = 3

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from typing import Any
 
 import gradio as gr
@@ -15,9 +14,10 @@ from ..jobs.combining import combine, ingredients_of
 from ..jobs.inspector import Inspector
 from . import gradio_versions
 from .arithmetic_html import combined_html, problem_html
+from .messages import says
+from .offered_lists import Lists
 from .saved_word import choosing, format_field, label_after
 from .strip_form import build_form, connect
-from .training_handlers import says
 
 ABOUT = "A new word made of others: mixed, taken from each other, joined, or cut."
 EXAMPLES = {
@@ -38,7 +38,7 @@ example to try it:
 NONE = "choose one"
 
 
-def build(inspector: Inspector, chosen: Any) -> list[tuple[Any, Callable[[], list[str]]]]:
+def build(inspector: Inspector, chosen: Any) -> Lists:
     """Put the tab where Gradio builds now; a word that is saved is looked at then, in `chosen`."""
 
     def offered() -> list[str]:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from typing import Any
 
 import gradio as gr
@@ -10,12 +9,13 @@ import gradio as gr
 from ..errors import ModelError, SettingsError
 from ..inspect.strips import Row, interpolation_row
 from ..jobs.inspector import Inspector
+from .offered_lists import Lists
 from .strip_form import build_form, connect
 
 MOST_STEPS = 50
 
 
-def build(inspector: Inspector, chosen: Any) -> list[tuple[Any, Callable[[], list[str]]]]:
+def build(inspector: Inspector, chosen: Any) -> Lists:
     """Put the tab where Gradio builds now, from the embedding in `chosen`; returns its lists and what they offer."""
     gr.Markdown("From one embedding to another in equal steps: their directions turn, and their lengths change evenly.")
     with gr.Row():

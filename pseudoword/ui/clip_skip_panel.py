@@ -11,7 +11,7 @@ from ..errors import PseudowordError
 from ..jobs.checkpoint_layers import CheckpointLayers, WantedLayers, table_text
 from ..text.layer_choice import PLACES, parse_layers
 from ..text.layer_panel import LABELS, SOURCES, WRITTEN
-from .training_handlers import says
+from .messages import says
 
 ABOUT = (
     "Layers count back from the one that the checkpoint was made with, which is 1. A blend names several with their "

@@ -18,8 +18,8 @@ from ..jobs.inspector import Inspector
 from ..jobs.word_changes import Changes
 from ..jobs.word_saving import encoded_word, kept_files, picture_to_keep, preview_from, save_word, undo_replace
 from . import gradio_versions
+from .messages import says
 from .saved_word import choosing, label_after
-from .training_handlers import says
 from .word_html import FAMILIES
 
 NONE_CHOSEN = '<p class="pseudoword-small">Choose an embedding to change or convert.</p>'

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from typing import Any
 
 import gradio as gr
@@ -18,8 +17,8 @@ CONFIRM_UNDO = "Bring back the file as it was before it was last replaced? What 
 FACTS_PER_ROW = 2
 
 
-def build(inspector: Inspector, chosen: Any) -> list[tuple[Any, Callable[[], list[str]]]]:
-    """Put the tab where Gradio builds now, for the embedding in `chosen`; it has no lists of its own."""
+def build(inspector: Inspector, chosen: Any) -> None:
+    """Put the tab where Gradio builds now, for the embedding in `chosen`."""
     gr.Markdown(ABOUT)
     about = gr.HTML(NONE_CHOSEN, elem_id="pseudoword_edit_about")
     with gr.Row():
@@ -82,7 +81,6 @@ def build(inspector: Inspector, chosen: Any) -> list[tuple[Any, Callable[[], lis
     save.click(lambda *given: saved(inspector, chosen, *given), everything, after, queue=False)
     download.click(lambda *given: downloaded(inspector, *given), [format, preview, *changes], message, queue=False)
     gradio_versions.on_click(undo, lambda label: undone(inspector, chosen, label), after, CONFIRM_UNDO, chosen)
-    return []
 
 
 def build_facts() -> list[Any]:

@@ -27,11 +27,11 @@ def build(inspector: Inspector) -> None:
         with gr.Tab("Between two"):
             lists += between_tab.build(inspector, chosen)
         with gr.Tab("Prompt"):
-            lists += prompt_tab.build(inspector, chosen)
+            prompt_tab.build(inspector)
         with gr.Tab("Arithmetic"):
             lists += arithmetic_tab.build(inspector, chosen)
         with gr.Tab("Convert and edit"):
-            lists += edit_tab.build(inspector, chosen)
+            edit_tab.build(inspector, chosen)
     # Emptied afterwards: the same row may be pressed again after another word was looked at.
     pressed.change(lambda label: (opened(inspector, label), ""), pressed, [chosen, pressed], queue=False)
     # Pressed by the page's script, when a table has been read.

@@ -15,8 +15,8 @@ from ..jobs.layer_inspection import check_inside, layers_strip, loaded_encoders
 from ..jobs.remembered_layers import forget, remember, remembered_says
 from ..text.layer_list import ALL
 from ..text.layer_panel import OF_CHECKPOINT
+from .messages import says
 from .strip_form import StripForm, build_form, connect
-from .training_handlers import says
 
 ABOUT = (
     "The same pictures are made with each layer of the text encoder, and CLIP scores how well they fit the prompt. "

@@ -8,7 +8,7 @@ import gradio as gr
 
 from ..errors import PseudowordError
 from ..jobs.inspector import Inspector
-from .training_handlers import says
+from .messages import says
 from .word_html import word_html
 
 TABLE = '<div id="pseudoword-library"></div>'  # filled by javascript/pseudoword_library.js

@@ -12,7 +12,7 @@ from typing import TypeAlias
 
 from ..inspect.prompt_view import ChunkView, PieceView, PromptView
 from ..text import CHUNK_TOKENS
-from .training_handlers import says
+from .messages import says
 
 MOST_CHUNKS = 12  # that are drawn: a hostile prompt has hundreds
 MOST_NOTES = 8  # of one kind

@@ -2,9 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from typing import Any
-
 import gradio as gr
 
 from ..diffusion import Tokenizer
@@ -13,14 +10,14 @@ from ..inspect.prompt_view import view_prompt
 from ..jobs.combining import clip_tokenizer
 from ..jobs.inspector import Inspector
 from . import gradio_versions
+from .messages import says
 from .prompt_html import prompt_html
-from .training_handlers import says
 
 ABOUT = "What the model gets of a prompt: its tokens, where embeddings stand, and where a chunk of 75 places is full."
 
 
-def build(inspector: Inspector, chosen: Any) -> list[tuple[Any, Callable[[], list[str]]]]:
-    """Put the tab where Gradio builds now; it has no list, and looks at all embeddings, not at the `chosen` one."""
+def build(inspector: Inspector) -> None:
+    """Put the tab where Gradio builds now; it looks at all embeddings of the library."""
     gr.Markdown(ABOUT)
     prompt = gr.Textbox(
         label="Prompt",
@@ -40,7 +37,6 @@ def build(inspector: Inspector, chosen: Any) -> list[tuple[Any, Callable[[], lis
     gradio_versions.on_typing(
         [prompt, attention], lambda *given: prompt_says(inspector, *given), [prompt, attention], view
     )
-    return []
 
 
 def prompt_says(inspector: Inspector, prompt: str | None, attention: bool) -> str:

@@ -15,7 +15,7 @@ from ..inspect.layers import TEMPLATE
 from ..inspect.strips import Row
 from ..jobs.inspector import Inspector
 from ..jobs.strips import HIGHEST_SEED, MOST_SEEDS, MOST_STEPS
-from .training_handlers import says
+from .messages import says
 
 
 @dataclass(frozen=True)

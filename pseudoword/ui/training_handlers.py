@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from html import escape
 from pathlib import Path
 from typing import Any
 
@@ -16,6 +15,7 @@ from ..jobs.training_job import TrainingJob
 from ..jobs.trainings import Trainings
 from ..training.settings import FILE_PREFIX
 from . import gradio_versions
+from .messages import says
 from .presets import PRESETS
 from .setting_fields import settings_of, shown
 
@@ -149,8 +149,3 @@ def give(trainings: Trainings, order: str) -> Callable[[], str]:
         return ""
 
     return handler
-
-
-def says(text: str, kind: str) -> str:
-    """`text` as a line of HTML."""
-    return f'<p class="pseudoword-{kind}" role="status">{escape(text)}</p>'

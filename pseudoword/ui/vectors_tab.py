@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from typing import Any
 
 import gradio as gr
@@ -10,12 +9,13 @@ import gradio as gr
 from ..errors import SettingsError
 from ..inspect.strips import Row, contribution_row
 from ..jobs.inspector import Inspector
+from .offered_lists import Lists
 from .strip_form import build_form, connect
 
 NONE = "none"  # the choice beside the embeddings that can stand below
 
 
-def build(inspector: Inspector, chosen: Any) -> list[tuple[Any, Callable[[], list[str]]]]:
+def build(inspector: Inspector, chosen: Any) -> Lists:
     """Put the tab where Gradio builds now, for the embedding in `chosen`; returns its lists and what they offer."""
 
     def offered() -> list[str]:

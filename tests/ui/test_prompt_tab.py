@@ -10,7 +10,6 @@ from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
-import gradio as gr
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -87,7 +86,7 @@ def page(inspector: Inspector, prompt: str, attention: bool = True) -> Page:
 
 
 def test_the_tab_is_built(inspector: Inspector) -> None:
-    config = built(lambda: prompt_tab.build(inspector, gr.State(None)))
+    config = built(lambda: prompt_tab.build(inspector))
     assert ids_in(config) == ["pseudoword_viewed_prompt", "pseudoword_attention", "pseudoword_prompt_view"]
     assert not buttons_in(config) and config["dependencies"]
 
