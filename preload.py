@@ -27,3 +27,10 @@ def preload(parser: argparse.ArgumentParser) -> None:
         help="Pseudoword: an open_clip model (open_clip_config.json and .safetensors) that finds the start of a word "
         "from its pictures and measures likeness (default: none but for the built-in checkpoint)",
     )
+    group.add_argument(
+        "--pseudoword-clip-folder",
+        action="append",
+        metavar="FOLDER",
+        help="Pseudoword: a folder with CLIP models (open_clip's configuration and weights) to score pictures "
+        "with; may be given several times (default: models/CLIP, and what open_clip has downloaded before)",
+    )

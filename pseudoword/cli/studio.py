@@ -14,12 +14,14 @@ from ..diffusion import LoadedEncoders
 from ..errors import MissingExtra, SettingsError
 from ..jobs.checkpoint_layers import FILE as CHECKPOINT_LAYERS
 from ..jobs.checkpoint_layers import CheckpointLayers
+from ..jobs.clip_models import ClipModels, given_model
 from ..jobs.host import Host
 from ..jobs.inspector import Inspector
 from ..jobs.remembered_layers import wanted_clip_skip
 from ..jobs.trainings import Trainings
 from ..jobs.turns import Turns
 from ..jobs.words import RUNS, trained_words
+from ..scoring.models import ClipModel
 from .console import Console
 from .model_choice import add_clip_flag, add_model_flags, check_clip_files, load_chosen_model, load_chosen_scorer
 
@@ -62,6 +64,14 @@ def add_flags(parser: argparse.ArgumentParser) -> None:
         metavar="FOLDER",
         help="folders of embeddings to look into, too",
     )
+    parser.add_argument(
+        "--clip-place",
+        action="append",
+        default=[],
+        type=Path,
+        metavar="PLACE",
+        help="look here, too, for CLIP models to score and search pictures with",
+    )
     parser.add_argument("--no-browser", action="store_true", help="open no browser")
 
 
@@ -79,10 +89,11 @@ def run(arguments: argparse.Namespace, console: Console) -> None:
     runs = RUNS.resolve()
     layers = CheckpointLayers(runs / CHECKPOINT_LAYERS)
     encoders = LoadedEncoders(model.title, model.sha256, model.architecture, model.text_encoders)
+    turns = Turns()
     host = Host(
         lambda: model,
         lambda: scorer,
-        Turns(),
+        turns,
         runs,
         defaults=lambda: wanted_clip_skip(layers, model.sha256),
         words=lambda: {word.name: word.path for word in trained_words(runs)},
@@ -92,6 +103,7 @@ def run(arguments: argparse.Namespace, console: Console) -> None:
         word_place=lambda name: runs / name / f"{name}.safetensors",
         checkpoint_layers=layers,
         checkpoint=lambda: (model.sha256, model.title),
+        clips=ClipModels(turns, lambda: arguments.clip_place, lambda: given_clips(arguments), lambda: model.device),
     )
     trainings, inspector = Trainings(host), Inspector(host)
     serve(make_app(trainings, inspector, model.title), listening, arguments, console)
@@ -100,6 +112,11 @@ def run(arguments: argparse.Namespace, console: Console) -> None:
         trainings.latest.pause_and_wait()
         console.note(f"The training of {trainings.latest.settings.name} is saved; the studio can go on with it.")
     console.result({}, "The studio is closed.")
+
+
+def given_clips(arguments: argparse.Namespace) -> list[ClipModel]:
+    """The CLIP model that `--clip` names."""
+    return [given_model(*arguments.clip)] if arguments.clip else []
 
 
 def serve(app: FastAPI, listening: socket.socket, arguments: argparse.Namespace, console: Console) -> None:

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from contextlib import AbstractContextManager
-from dataclasses import dataclass
+from contextlib import AbstractContextManager, nullcontext
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -12,6 +12,7 @@ from torch import Tensor
 
 from ..diffusion import DiffusionModel, LoadedEncoders
 from .checkpoint_layers import CheckpointLayers
+from .clip_models import ClipModels
 from .slices import SLICE_S
 
 if TYPE_CHECKING:
@@ -44,6 +45,10 @@ class Host:
     has the vocabularies for those that the loaded model does not fit. `word_place` is where the file of a new word
     called so belongs, and `words_changed` is called after such a file was written. `checkpoint_layers` is the table of
     the layers that checkpoints want, None where none is kept; `checkpoint` are SHA-256 and title of the loaded one.
+
+    `clips` are the CLIP models that pictures are scored and searched with; without any there is the built-in one alone.
+    What they say of pictures is remembered in the file `features`. `outputs` are the folders that generated pictures
+    are saved in.
     """
 
     model: Callable[[], DiffusionModel]
@@ -66,3 +71,6 @@ class Host:
     words_changed: Callable[[], None] = lambda: None
     checkpoint_layers: CheckpointLayers | None = None
     checkpoint: Callable[[], tuple[str, str] | None] = lambda: None
+    features: Path | None = None
+    outputs: Callable[[], Sequence[Path]] = lambda: ()
+    clips: ClipModels = field(default_factory=lambda: ClipModels(nullcontext()))

@@ -107,6 +107,11 @@ class ClipScorer:
             digest.update(tensor.cpu().contiguous().reshape(-1).view(torch.uint8).numpy().data)
         return digest.hexdigest()
 
+    def move(self, device: torch.device | str) -> None:
+        """Compute on `device` from now on."""
+        self._device = torch.device(device)
+        self._model.to(self._device)
+
     @property
     def title(self) -> str:
         """Its name, and enough of its identity that two models of one name are told apart."""

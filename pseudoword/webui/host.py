@@ -15,11 +15,13 @@ from ..hosts.vocabularies import read_vocabularies, vocabulary_widths
 from ..hosts.webui.loaded_encoders import loaded_encoders
 from ..hosts.webui.model import loaded_model
 from ..hosts.webui.queue_turns import QueueTurns
+from ..jobs.clip_models import ClipModels, given_model
 from ..jobs.host import Host, Shelf
 from ..jobs.inspector import Inspector
 from ..jobs.trainings import Trainings
+from ..scoring.models import ClipModel
 from .clip_skip_table import checkpoint_layers, loaded_checkpoint
-from .settings_page import first_preset, runs_folder, slice_seconds, words_folder
+from .settings_page import clip_stays, first_preset, runs_folder, scoring_device, slice_seconds, words_folder
 from .words import embedding_files, embedding_folders, publish, read_words_again, refuse_taken_name, template_files
 
 if TYPE_CHECKING:
@@ -50,6 +52,9 @@ def host() -> Host:
         words_changed=read_words_again,
         checkpoint_layers=checkpoint_layers(),
         checkpoint=loaded_checkpoint,
+        features=Path(paths_internal.data_path) / "pseudoword" / "clip-features.sqlite",
+        outputs=output_folders,
+        clips=clip_models(),
     )
 
 
@@ -63,6 +68,31 @@ def trainings() -> Trainings:
 def inspector() -> Inspector:
     """What looks into embeddings in this process."""
     return Inspector(host())
+
+
+def clip_models() -> ClipModels:
+    """The CLIP models for scores and searches, on the CPU, where they are in nobody's way, or by setting on the GPU."""
+    return ClipModels(QueueTurns(call_queue.queue_lock), clip_folders, clips_of_flag, scoring_device, clip_stays)
+
+
+def output_folders() -> list[Path]:
+    """Where the WebUI saves pictures, by its settings; such as exist."""
+    options = shared.opts
+    named = [options.outdir_samples, options.outdir_txt2img_samples, options.outdir_img2img_samples]
+    named += [options.outdir_extras_samples, options.outdir_save]
+    return [path for path in dict.fromkeys(Path(folder).resolve() for folder in named if folder) if path.is_dir()]
+
+
+def clip_folders() -> list[Path]:
+    """Where CLIP models may lie: the folders of the flag, or one beside the WebUI's other models."""
+    named = shared.cmd_opts.pseudoword_clip_folder or [Path(paths_internal.models_path) / "CLIP"]
+    return [Path(folder) for folder in named]
+
+
+def clips_of_flag() -> list[ClipModel]:
+    """The CLIP that --pseudoword-clip names."""
+    files = shared.cmd_opts.pseudoword_clip
+    return [given_model(*map(Path, files))] if files else []
 
 
 def checkpoint_files() -> list[Path]:

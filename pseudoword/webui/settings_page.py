@@ -5,7 +5,8 @@ from __future__ import annotations
 from pathlib import Path
 
 import gradio as gr
-from modules import paths_internal, shared
+import torch
+from modules import devices, paths_internal, shared
 from modules.shared import OptionInfo
 
 from ..jobs.folders import folder_below
@@ -15,11 +16,13 @@ from ..ui.presets import PRESETS
 
 LONGEST_SLICE_S = 30.0
 SECTION = ("pseudoword", "Pseudoword", "training")
-SLICE, RUNS, SUBFOLDER, PRESET = (
+SLICE, RUNS, SUBFOLDER, PRESET, CLIP_ON_GPU, CLIP_STAYS = (
     "pseudoword_slice_seconds",
     "pseudoword_runs_folder",
     "pseudoword_embeddings_subfolder",
     "pseudoword_preset",
+    "pseudoword_clip_on_gpu",
+    "pseudoword_clip_stays",
 )
 
 
@@ -42,6 +45,12 @@ def add_settings() -> None:
         SUBFOLDER: OptionInfo(
             "", "Sub-folder of the embeddings folder where words go that were learned", component_args=folders
         ).info("empty: the folder itself"),
+        CLIP_ON_GPU: OptionInfo(False, "Score and search pictures on the GPU").info(
+            "faster, and generations wait for it meanwhile; off: on the processor, in nobody's way"
+        ),
+        CLIP_STAYS: OptionInfo(False, "Keep the CLIP model on the GPU after use").info(
+            "off: its memory is free for generations"
+        ),
     }
     for name, option in shared.options_section(SECTION, options).items():
         shared.opts.add_option(name, option)
@@ -70,6 +79,16 @@ def slice_seconds() -> float:
     except (TypeError, ValueError):
         return SLICE_S
     return seconds if 0 < seconds <= LONGEST_SLICE_S else SLICE_S
+
+
+def scoring_device() -> torch.device:
+    """Where CLIP scores pictures."""
+    return devices.device if shared.opts.data.get(CLIP_ON_GPU, False) else torch.device("cpu")
+
+
+def clip_stays() -> bool:
+    """Whether CLIP's memory on the GPU is kept after use."""
+    return bool(shared.opts.data.get(CLIP_STAYS, False))
 
 
 def first_preset() -> str:
