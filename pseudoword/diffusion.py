@@ -118,8 +118,8 @@ class TextEncoder(Protocol):
         """Hidden states (B, 77, D) of `input_vectors` (B, 77, D), standing in for the vectors of `token_ids` (B, 77).
 
         `clip_skip` 1 is the layer that the diffusion model was made with: the last, or for SD 2 and SDXL the one before
-        it. 2 is the layer before that one, …. The final layer norm is applied to any of them, as SD 1 and 2 read them;
-        SDXL reads its layer without. Gradients flow to `input_vectors` where they are wanted. Raises SettingsError for
+        it. 2 is the layer before that one, …. The final layer norm is applied to any of them, but for SDXL, which
+        reads its layers without. Gradients flow to `input_vectors` where they are wanted. Raises SettingsError for
         a layer that is absent.
         """
         ...
@@ -129,6 +129,10 @@ class TextEncoder(Protocol):
 
         The pass ends after the last block that is needed.
         """
+        ...
+
+    def pool(self, token_ids: Tensor, input_vectors: Tensor) -> Tensor | None:
+        """What the UNet is told of whole texts, (B, P), by SDXL's CLIP-G alone, whatever layer is read; else None."""
         ...
 
 

@@ -25,6 +25,7 @@ from ..jobs.combination_saving import save_combination
 from ..jobs.combining import Combined, clip_tokenizer, combine, ingredients_of
 from ..jobs.inspector import Inspector
 from ..jobs.layer_inspection import layers_strip, loaded_encoders
+from ..jobs.remembered_layers import remember, remembered
 from . import inspection_schemas as schemas
 from .answers import refuse_other_sites, telling
 from .sentence_route import SentenceRoute, answered, refusals
@@ -92,6 +93,23 @@ def _add_strip_routes(router: APIRouter, inspector: Inspector) -> None:
             "requestBody": {"content": {"application/json": {"examples": schemas.STRIP_EXAMPLES}}},
             **answered(201, schemas.STRIP_EXAMPLE),
         },
+    )
+
+    def remember_layers(request: schemas.RememberRequest) -> dict[str, Any]:
+        """Keep the layers that a checkpoint wants: those that are named, or those that a comparison recommends."""
+        with refusing(inspector):
+            compared = job_called(inspector.strips, request.strip).watch() if request.strip else None
+            said = remember(inspector.host, encodable(request.layers or ""), compared)
+            found = remembered(inspector.host)
+            wanted = None if found is None else found[1]
+            return {"says": said, "layers": None if wanted is None else wanted.prompt.text}
+
+    router.add_api_route(
+        "/layers/remembered",
+        remember_layers,
+        methods=["POST"],
+        response_model=schemas.RememberAnswer,
+        openapi_extra=answered(200, schemas.REMEMBER_EXAMPLE),
     )
     router.add_api_route(
         "/strips/{id}",

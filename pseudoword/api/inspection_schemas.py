@@ -109,6 +109,20 @@ class ExpressionAnswer(BaseModel, extra="forbid"):
     kept: str | None = Field(None, description="The file that it replaced, of which a copy is kept beside it")
 
 
+class RememberRequest(BaseModel, extra="forbid"):
+    """Layers to keep for the loaded checkpoint, or for the one that a comparison was made with."""
+
+    layers: StrictStr | None = Field(None, description="Such as 2 or 1=0.5,2=0.5; what is recommended if left out")
+    strip: StrictStr | None = Field(None, description="The id of a finished comparison of layers")
+
+
+class RememberAnswer(BaseModel, extra="forbid"):
+    """What is remembered now."""
+
+    says: str = Field(..., description="A sentence that names the checkpoint")
+    layers: str | None = Field(None, description="What the loaded checkpoint is read with; null where nothing is known")
+
+
 STRIP_EXAMPLES: dict[str, dict[str, Any]] = {
     "vectors": {"summary": "What each vector of a word does", "value": {"kind": "vectors", "word": "my-cup"}},
     "between": {
@@ -150,6 +164,8 @@ STRIP_EXAMPLE: dict[str, Any] = {
     ],
     "no_figures": "",
 }
+
+REMEMBER_EXAMPLE: dict[str, Any] = {"says": "CLIP skip 2 is remembered for pseudoword-mini.", "layers": "2"}
 
 PROMPT_EXAMPLE: dict[str, Any] = {
     "prompt": "my-cup",

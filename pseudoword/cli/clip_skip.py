@@ -15,7 +15,10 @@ from ..errors import ModelError, SettingsError
 from ..hosts.diffusers import StandaloneModel
 from ..inspect.layer_scores import LayerScores, scores_table
 from ..inspect.strips import layers_row
+from ..jobs.checkpoint_layers import FILE as CHECKPOINT_LAYERS
+from ..jobs.checkpoint_layers import CheckpointLayers
 from ..jobs.host import Host
+from ..jobs.remembered_layers import remember
 from ..jobs.strip_job import StripJob
 from ..jobs.strips import HIGHEST_SEED, MOST_SEEDS, Strips
 from ..jobs.turns import Turns
@@ -41,6 +44,7 @@ examples:
 """
 
 LOOK_EVERY_S = 0.2
+NOTHING_TO_REMEMBER = "No layer was recommended, so nothing is remembered, and what was stays."
 
 
 def add_flags(parser: argparse.ArgumentParser) -> None:
@@ -71,6 +75,11 @@ def add_flags(parser: argparse.ArgumentParser) -> None:
         "--guidance", type=float, default=5.0, metavar="X", help="how strictly the prompt is followed [default: 5]"
     )
     parser.add_argument("--output", type=Path, default=Path("clip-skip"), metavar="FOLDER", help="[default: clip-skip]")
+    parser.add_argument(
+        "--remember",
+        action="store_true",
+        help="keep the recommended layer for this checkpoint: prompts are read with it from then on",
+    )
     parser.add_argument("--heat-map", action="store_true", help="write what each layer makes of each token, too")
 
 
@@ -87,8 +96,10 @@ def run(arguments: argparse.Namespace, console: Console) -> None:
     prompt, negative = without_tags(arguments.prompt), without_tags(arguments.negative)
     said = words_said([prompt, negative], known, encoder.tokenizer)
     vectors = {word.name: word.load().vectors for word in said}
-    row = layers_row(prompt, vectors, layer_list(arguments.layers, encoder.layer_count), negative)
-    strips = Strips(Host(lambda: model, lambda: scorer, Turns(), RUNS))
+    row = layers_row(prompt, vectors, layer_list(arguments.layers, [encoder.layer_count]), negative)
+    layers = CheckpointLayers(RUNS / CHECKPOINT_LAYERS)
+    host = Host(lambda: model, lambda: scorer, Turns(), RUNS, checkpoint_layers=layers)
+    strips = Strips(host)
     seeds = range(arguments.first_seed, arguments.first_seed + max(arguments.seeds, 0))
     with deferred(lambda: None) as was_interrupted:
         job = strips.start([row], seeds, arguments.steps, arguments.guidance)
@@ -106,6 +117,9 @@ def run(arguments: argparse.Namespace, console: Console) -> None:
     if arguments.heat_map:
         files += heat_map(model, prompt, vectors, arguments.output)
     report(job, files, console)
+    if arguments.remember:
+        recommended = None if now.scores is None else now.scores.recommendation.layers
+        console.note(NOTHING_TO_REMEMBER if recommended is None else remember(host, "", now))
 
 
 def follow(job: StripJob, console: Console, was_interrupted: Callable[[], bool]) -> None:

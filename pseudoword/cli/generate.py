@@ -15,8 +15,12 @@ from ..diffusion import Conditioning, DiffusionModel, Sampling
 from ..embedding import Embedding
 from ..embedding.whole_file import write_whole
 from ..errors import ModelError, SettingsError
-from ..jobs.words import RUNS, TrainedWord, clip_skip_of, trained_words, words_at, words_said
-from ..text import encode_prompts
+from ..jobs.checkpoint_layers import FILE as CHECKPOINT_LAYERS
+from ..jobs.checkpoint_layers import CheckpointLayers
+from ..jobs.remembered_layers import layers_for
+from ..jobs.words import RUNS, TrainedWord, trained_words, words_at, words_said
+from ..text import encode_negative, encode_prompts
+from ..text.layer_choice import parse_layers
 from ..training.memory import within_memory
 from .console import Console
 from .infotext import Recipe, infotext, png_with_text
@@ -68,10 +72,9 @@ def add_flags(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--height", type=int, metavar="N", help="pixels [default: what the model was made for]")
     parser.add_argument(
         "--clip-skip",
-        type=int,
-        metavar="N",
-        help="text encoder layer, counted from the last, which is 1 "
-        "[default: the one that the prompt's words were trained with]",
+        metavar="LAYERS",
+        help="text encoder layer, counted from the last, which is 1, or a blend such as 1=0.5,2=0.5 [default: what the "
+        "prompt's words were trained with, else what is remembered for the model]",
     )
     parser.add_argument(
         "--output",
@@ -90,9 +93,12 @@ def run(arguments: argparse.Namespace, console: Console) -> None:
     prompts = [arguments.prompt, arguments.negative]
     words = {word: word.load() for word in words_said(prompts, known, model.text_encoders[0].tokenizer)}
     tell_words(words, known, console)
-    clip_skip = arguments.clip_skip or clip_skip_of(list(words.values())) or 1
+    chosen = arguments.clip_skip
+    table = CheckpointLayers(RUNS / CHECKPOINT_LAYERS)
+    layers = parse_layers(chosen) if chosen else layers_for(table, model, list(words.values()))
     vectors = {word.name: embedding.vectors for word, embedding in words.items()}
-    told, against = (encode_prompts(model, [prompt], vectors, clip_skip) for prompt in prompts)
+    told = encode_prompts(model, [arguments.prompt], vectors, layers)
+    against = encode_negative(model, arguments.negative, vectors, layers)
     sampling = Sampling(
         width=arguments.width or model.native_size,
         height=arguments.height or model.native_size,
@@ -102,14 +108,15 @@ def run(arguments: argparse.Namespace, console: Console) -> None:
     start = secrets.randbelow(HIGHEST_SEED) if arguments.seed is None else arguments.seed
     seeds = range(start, start + arguments.count)
     hashes = {word.name: word.short_hash for word in words}
-    recipe = Recipe(arguments.prompt, arguments.negative, sampling, clip_skip, hashes)
+    recipe = Recipe(arguments.prompt, arguments.negative, sampling, layers, hashes)
     paths = targets(arguments.output, seeds)
     pictures = make_pictures(model, told, against, sampling, seeds)
     for seed, path, picture in zip(seeds, paths, pictures, strict=True):
         write_whole(path, png_with_text(picture, infotext(recipe, seed, model)), overwrite=True)
     made = [{"path": str(path), "seed": seed} for seed, path in zip(seeds, paths, strict=True)]
     names = [word.name for word in words]
-    console.result({"pictures": made, "words": names, "clip_skip": clip_skip}, "\n".join(map(str, paths)))
+    said: int | str = int(layers.text) if layers.text.isdigit() else layers.text  # a blend is a text
+    console.result({"pictures": made, "words": names, "clip_skip": said}, "\n".join(map(str, paths)))
 
 
 def make_pictures(
@@ -141,7 +148,7 @@ def make_pictures(
 
 def check(arguments: argparse.Namespace) -> None:
     """Raise SettingsError for numbers that no picture can be made with, before anything is loaded."""
-    limits = {"count": MOST_PICTURES, "steps": 1000, "width": 4096, "height": 4096, "clip_skip": 12}
+    limits = {"count": MOST_PICTURES, "steps": 1000, "width": 4096, "height": 4096}
     for name, most in limits.items():
         value = getattr(arguments, name)
         if value is not None and not 1 <= value <= most:

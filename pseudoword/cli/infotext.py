@@ -12,6 +12,8 @@ from PIL import Image, PngImagePlugin
 import pseudoword
 
 from ..diffusion import DiffusionModel, Sampling
+from ..text.layer_choice import EncoderLayers, one_layer
+from ..text.layer_infotext import infotext_of
 
 SAMPLER = {"Sampler": "DPM++ 2M", "Schedule type": "Karras"}  # what `StandaloneModel.generate` is called there
 
@@ -23,7 +25,7 @@ class Recipe:
     prompt: str
     negative: str
     sampling: Sampling
-    clip_skip: int = 1
+    layers: EncoderLayers = field(default_factory=lambda: one_layer(1))
     words: Mapping[str, str] = field(default_factory=dict)
 
 
@@ -39,8 +41,7 @@ def infotext(recipe: Recipe, seed: int, model: DiffusionModel) -> str:
         "Model hash": model.sha256[:10],
         "Model": model.title,
     }
-    if recipe.clip_skip > 1:
-        facts["Clip skip"] = recipe.clip_skip
+    facts |= infotext_of({"prompt": recipe.layers}, 1, one_layer(1), setting_says_all=True)
     if recipe.words:
         facts["TI hashes"] = ", ".join(f"{name}: {short_hash}" for name, short_hash in recipe.words.items())
     facts["Version"] = f"Pseudoword {pseudoword.__version__}"

@@ -10,13 +10,11 @@ from torch import Tensor
 from ..errors import SettingsError
 
 
-def rows_for(context: Tensor, count: int) -> Tensor:
-    """`context` with `count` rows: as it is, or its only row repeated. Raises SettingsError for any other number."""
-    if len(context) not in (1, count):
-        raise SettingsError(
-            f"{len(context)} prompts do not go with {count} seeds; give one prompt, or one for each seed."
-        )
-    return context.expand(count, -1, -1)
+def rows_for(told: Tensor, count: int) -> Tensor:
+    """`told` (B, …) with `count` rows: as it is, or its only row repeated. Raises SettingsError for other numbers."""
+    if len(told) not in (1, count):
+        raise SettingsError(f"{len(told)} prompts do not go with {count} seeds; give one prompt, or one for each seed.")
+    return told.expand(count, *told.shape[1:])
 
 
 def same_length(first: Tensor, second: Tensor) -> tuple[Tensor, Tensor]:

@@ -36,14 +36,6 @@ SD2_WIDTH = 1024  # so wide, it is open_clip_h wherever it is: SD 2 in diffusers
 MOST_NUMBERS = 2**28  # four times what SDXL's larger one has; a hostile file may claim any size
 
 
-@dataclass(frozen=True, eq=False)
-class StoredVocabulary:
-    """The input vectors (V, D), float32, of the text encoder called `encoder`: clip_l, open_clip_h or clip_g."""
-
-    encoder: str
-    vectors: Tensor
-
-
 @dataclass(frozen=True)
 class Place:
     """Where the vocabulary of a text encoder is stored, and its width."""
@@ -66,17 +58,18 @@ def vocabulary_widths(path: Path) -> dict[str, int]:
     return {}
 
 
-def read_vocabularies(path: Path) -> list[StoredVocabulary]:
+def read_vocabularies(path: Path) -> dict[str, Tensor]:
     """The vocabularies of a checkpoint, a single file or a diffusers folder; its other weights are not read.
 
-    Raises ModelError where it has none, or cannot be read.
+    Input vectors (V, D), float32, by text encoder: clip_l, open_clip_h or clip_g. Raises ModelError where it has none,
+    or cannot be read.
     """
     places = places_in(path)
     if not places:
         raise ModelError(
             f"{path} has no text encoder of Stable Diffusion 1, 2 or SDXL; give a full checkpoint of one of these."
         )
-    return [StoredVocabulary(place.encoder, read_vectors(place)) for place in places]
+    return {place.encoder: read_vectors(place) for place in places}
 
 
 def places_in(path: Path) -> list[Place]:

@@ -16,7 +16,7 @@ from torch.nn import functional as F
 
 from ..scoring.prompt_text import sentence_of
 from ..text.chunks import word_pattern
-from ..text.layers import LayerBlend
+from ..text.layer_choice import EncoderLayers
 from .csv_text import Cell, csv_text
 from .strips import Row, Shot, Similarities, layers_label, rounded, similarities
 
@@ -29,7 +29,7 @@ MANY_SEEDS = 8
 class Recommendation:
     """The layers that are recommended, None where the last layer is as good, and a sentence about it."""
 
-    layers: LayerBlend | None
+    layers: EncoderLayers | None
     sentence: str
 
 
@@ -43,7 +43,7 @@ class LayerScores:
     """
 
     alike: Similarities
-    choices: tuple[LayerBlend, ...]
+    choices: tuple[EncoderLayers, ...]
     scores: tuple[tuple[float, ...], ...]
     read: str
     left_out: tuple[str, ...]

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import re
 from typing import Any
 
-from ..text.layers import LayerBlend
+from ..text.layer_choice import EncoderLayers
 from .canvas import FONT_POINTS, Canvas, ThemeName, canvas, drawable
 from .layer_scores import LayerScores
 
@@ -77,22 +78,22 @@ def draw_similarities(drawing: Canvas, axes: Any, found: LayerScores) -> None:
 
 def join_single_layers(axes: Any, found: LayerScores, values: list[float], color: str) -> None:
     """A line through the single layers; a blend has no place between two of them."""
-    single = [place for place, layers in enumerate(found.choices) if len(layers.clip_skips) == 1]
-    in_order = sorted(single, key=lambda place: found.choices[place].clip_skips)
+    single = [place for place, layers in enumerate(found.choices) if layers.single is not None]
+    in_order = sorted(single, key=lambda place: found.choices[place].single or 0)
     if in_order == single:  # a line that runs back and forth tells nothing
         axes.plot(single, [values[place] for place in single], color=color, lw=1.2, alpha=0.6, zorder=3)
 
 
 def ticks_for(found: LayerScores) -> list[str]:
     """What stands below each choice; where there are many, blends are only called so."""
-    blends = [place for place, layers in enumerate(found.choices) if len(layers.clip_skips) > 1]
+    blends = [place for place, layers in enumerate(found.choices) if layers.single is None]
     if len(found.choices) <= BLEND_TICKS_UP_TO:
         return [tick_for(layers) for layers in found.choices]
     numbers = {place: f"b{number}" for number, place in enumerate(blends, 1)}
     return [numbers.get(place, layers.text) for place, layers in enumerate(found.choices)]
 
 
-def tick_for(layers: LayerBlend) -> str:
-    """A single layer's CLIP skip, or the layers of a blend, each on a line."""
-    parts = [part[:LONGEST_TICK] for part in layers.text.split(",")]
+def tick_for(layers: EncoderLayers) -> str:
+    """A single layer's CLIP skip, or the layers of a blend or of two text encoders, each on a line."""
+    parts = [part[:LONGEST_TICK] for part in re.split("[,/]", layers.text)]
     return "\n".join(parts if len(parts) <= TICK_LINES else [*parts[: TICK_LINES - 1], "…"])

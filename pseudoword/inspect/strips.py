@@ -21,7 +21,7 @@ from ..diffusion import TextEncoder
 from ..embedding import Embedding
 from ..embedding.metadata import encodable
 from ..errors import SettingsError
-from ..text.layers import LayerBlend
+from ..text.layer_choice import EncoderLayers, one_layer
 from ..text.prompts import vectors_for
 from .arithmetic import evaluate, interpolation
 from .csv_text import Cell, csv_text
@@ -32,7 +32,7 @@ LONGEST_TITLE = 80  # characters of a prompt in it
 MOST_LEFT_OUT = 12  # pictures of a word without some of its vectors; longer words lose neighbours together
 
 Kind: TypeAlias = Literal["contribution", "interpolation", "combination", "layers"]
-LAST_LAYER = LayerBlend(((1, 1.0),))
+LAST_LAYER = one_layer(1)
 
 
 @dataclass(frozen=True, eq=False)
@@ -45,7 +45,7 @@ class Shot:
     label: str
     prompt: str
     words: Mapping[str, Mapping[str, Tensor]]
-    layers: LayerBlend | None = None
+    layers: EncoderLayers | None = None
 
 
 @dataclass(frozen=True, eq=False)
@@ -142,7 +142,7 @@ def combination_row(
 
 
 def layers_row(
-    prompt: str, words: Mapping[str, Mapping[str, Tensor]], choices: Sequence[LayerBlend], negative: str = ""
+    prompt: str, words: Mapping[str, Mapping[str, Tensor]], choices: Sequence[EncoderLayers], negative: str = ""
 ) -> Row:
     """`prompt` read with each of `choices` of layers, and with the last layer, first where it is not among them.
 
@@ -169,9 +169,9 @@ def check_length(prompt: str) -> None:
         raise SettingsError(f"The prompt has {len(prompt):,} characters; at most {MAX_CHARACTERS:,} are read here.")
 
 
-def layers_label(layers: LayerBlend) -> str:
+def layers_label(layers: EncoderLayers) -> str:
     """What a choice of layers is called: "CLIP skip 2", or "blend 1=0.5, 2=0.5"."""
-    if len(layers.clip_skips) > 1:
+    if layers.single is None and layers.clip_g is None:
         return f"blend {layers.text.replace(',', ', ')}"
     return f"CLIP skip {layers.text}" + (", the last layer" if layers == LAST_LAYER else "")
 

@@ -25,9 +25,10 @@ def layers_strip(inspector: Inspector, prompt: str, negative: str, layers: str) 
     a prompt that cannot be used, and EmbeddingFileError for a word that cannot be read.
     """
     prompt, negative = as_read(prompt), as_read(negative)
-    encoder = loaded_encoders(inspector).encoders[0]
-    words = vectors_said(inspector, encoder, [prompt, negative])
-    return layers_row(prompt, words, layer_list(layers, encoder.layer_count), negative)
+    encoders = loaded_encoders(inspector).encoders
+    words = vectors_said(inspector, encoders[0], [prompt, negative])
+    choices = layer_list(layers, [encoder.layer_count for encoder in encoders])
+    return layers_row(prompt, words, choices, negative)
 
 
 def inside(inspector: Inspector, prompt: str, encoder: str) -> PromptLayers:

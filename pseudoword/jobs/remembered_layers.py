@@ -7,8 +7,7 @@ from collections.abc import Sequence
 from ..diffusion import DiffusionModel
 from ..embedding import Embedding
 from ..errors import SettingsError
-from ..text.layer_choice import one_layer, parse_layers
-from ..text.layers import LayerBlend
+from ..text.layer_choice import EncoderLayers, one_layer, parse_layers
 from .checkpoint_layers import CheckpointLayers, WantedLayers
 from .host import Host
 from .strip_job import StripWatched
@@ -78,10 +77,13 @@ def wanted_clip_skip(table: CheckpointLayers, sha256: str) -> dict[str, int]:
     return {"clip_skip": layers[0]} if len(layers) == 1 else {}
 
 
-def layers_for(host: Host, model: DiffusionModel, words: Sequence[Embedding]) -> LayerBlend:
+def layers_for(table: CheckpointLayers | None, model: DiffusionModel, words: Sequence[Embedding]) -> EncoderLayers:
     """The layers for a prompt with `words`: those they were trained with, else those that the checkpoint wants."""
     trained_with = clip_skip_of(words) if words else None
     if trained_with is not None:
-        return one_layer(trained_with).blend
-    wanted = None if host.checkpoint_layers is None else host.checkpoint_layers.wanted(model.sha256)
-    return one_layer(1).blend if wanted is None else wanted.prompt.of(model.text_encoders[0].name)
+        return one_layer(trained_with)
+    wanted = None if table is None else table.wanted(model.sha256)
+    if wanted is None:
+        return one_layer(1)
+    # What a table says of SDXL's CLIP-G is nothing to a model without.
+    return wanted.prompt if len(model.text_encoders) > 1 else EncoderLayers(wanted.prompt.blend)

@@ -20,8 +20,7 @@ from ..errors import ModelError, PseudowordError, TrainingError
 from ..inspect.layer_scores import LayerScores, layer_scores
 from ..inspect.layers import PLACE
 from ..inspect.strips import Row, Shot, Similarities, similarities
-from ..text.layers import LayerBlend
-from ..text.prompts import encode_prompts, vectors_for
+from ..text.prompts import Layers, encode_negative, encode_prompts, vectors_for
 from ..training.contact_sheet import png_bytes, row_of
 from ..training.memory import out_of_memory_as
 from .host import Host
@@ -245,11 +244,12 @@ class StripJob:
             self._slices.between_passes()
             self._begin()
             for word, vectors in shot.words.items():  # what does not fit is told by its name
-                vectors_for(model.text_encoders[0], shot.label if word == PLACE else word, vectors)
+                for encoder in model.text_encoders:
+                    vectors_for(encoder, shot.label if word == PLACE else word, vectors)
             usual = row.clip_skip or self._host.defaults().get("clip_skip", 1)
-            layers: int | LayerBlend = shot.layers or usual  # the negative prompt is read with the same
-            prompts = (shot.prompt, row.negative)
-            told, against = (encode_prompts(model, [prompt], shot.words, layers) for prompt in prompts)
+            layers: Layers = shot.layers or usual  # the negative prompt is read with the same
+            told = encode_prompts(model, [shot.prompt], shot.words, layers)
+            against = encode_negative(model, row.negative, shot.words, layers)
             side = model.native_size
             sampling = Sampling(side, side, self._steps, self._guidance)
             return model.generate(told, against, sampling, self._seeds, self._slices.between_passes)

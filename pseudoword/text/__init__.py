@@ -3,7 +3,7 @@
 from .chunks import CHUNK_TOKENS, Chunk, chunk_prompt
 from .encoder import ClipTextEncoder
 from .open_clip_encoder import OpenClipTextEncoder
-from .prompts import encode_prompts
+from .prompts import encode_negative, encode_prompts
 from .tokenizer import BytePairTokenizer, vocabulary_words
 
 __all__ = [
@@ -13,6 +13,7 @@ __all__ = [
     "ClipTextEncoder",
     "OpenClipTextEncoder",
     "chunk_prompt",
+    "encode_negative",
     "encode_prompts",
     "vocabulary_words",
 ]

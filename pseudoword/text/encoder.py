@@ -19,9 +19,10 @@ if TYPE_CHECKING:
 class ClipTextEncoder:
     """One CLIP text tower of transformers (4.30 to 5.x); implements `pseudoword.diffusion.TextEncoder`.
 
-    `last_layer` is how many layers the diffusion model was made with; None is all, SDXL leaves out one. Whoever gives
-    `model` freezes it. `device` is where it computes, if not where its weights lie now. `autocast` is the precision of
-    matrix products; the vectors, their sum with the positions and the layer norms stay in the precision of the weights.
+    `last_layer` is how many layers the diffusion model was made with; None is all, SDXL leaves out one. `final_norm` is
+    whether the final layer norm is applied to what is read, which SDXL does without. Whoever gives `model` freezes it.
+    `device` is where it computes, if not where its weights lie now. `autocast` is the precision of matrix products; the
+    vectors, their sum with the positions and the layer norms stay in the precision of the weights.
     """
 
     def __init__(
@@ -32,6 +33,7 @@ class ClipTextEncoder:
         autocast: torch.dtype | None = None,
         device: torch.device | None = None,
         last_layer: int | None = None,
+        final_norm: bool = True,
     ) -> None:
         self.name = name
         self.tokenizer = tokenizer
@@ -40,6 +42,7 @@ class ClipTextEncoder:
         self._model: Any = getattr(model, "text_model", model)
         self._device = device
         self._autocast = autocast
+        self._final_norm = final_norm
 
     @property
     def vocabulary(self) -> Tensor:
@@ -49,9 +52,8 @@ class ClipTextEncoder:
     def encode(self, token_ids: Tensor, input_vectors: Tensor, clip_skip: int = 1) -> Tensor:
         """Hidden states (B, 77, D) of `input_vectors` (B, 77, D), which stand in for those of `token_ids` (B, 77).
 
-        `clip_skip` 1 is the layer that the diffusion model was made with, 2 the one before, …; the final layer norm is
-        applied to any of them. Gradients flow to `input_vectors` where they are wanted. Raises SettingsError for a
-        layer that is not there.
+        `clip_skip` 1 is the layer that the diffusion model was made with, 2 the one before, …. Gradients flow to
+        `input_vectors` where they are wanted. Raises SettingsError for a layer that is not there.
         """
         return self.encode_layers(token_ids, input_vectors, [clip_skip])[0]
 
@@ -70,9 +72,14 @@ class ClipTextEncoder:
             with ending_after(self._model.encoder.layers, places) as outputs:
                 self._model(input_ids=token_ids.to(device))
             after = dict(zip(places, outputs, strict=True))
-            # One by one: so each is the same bits whichever others are asked for.
-            normed = [self._model.final_layer_norm(after[self.layer_count - clip_skip]) for clip_skip in clip_skips]
-        return torch.stack(normed).float()
+            states = [after[self.layer_count - clip_skip] for clip_skip in clip_skips]
+            if self._final_norm:  # one by one: so each is the same bits whichever others are asked for
+                states = [self._model.final_layer_norm(one) for one in states]
+        return torch.stack(states).float()
+
+    def pool(self, token_ids: Tensor, input_vectors: Tensor) -> None:
+        """Nothing: no diffusion model is told what this tower makes of a whole text."""
+        return None
 
 
 def token_vectors(embedding: nn.Module) -> Tensor:

@@ -24,15 +24,27 @@ PLACES = tuple(TAKES_FROM)
 
 @dataclass(frozen=True)
 class EncoderLayers:
-    """The layers of a model's text encoder; of SDXL's two, `blend` are CLIP-L's and `clip_g`, unless None, CLIP-G's."""
+    """The layers of a model's text encoder; of SDXL's two, `blend` are CLIP-L's and `clip_g`, unless None, CLIP-G's.
+
+    Whatever it is made from, `clip_g` then is None where both are read with the same.
+    """
 
     blend: LayerBlend
     clip_g: LayerBlend | None = None
 
+    def __post_init__(self) -> None:
+        if self.clip_g == self.blend:
+            object.__setattr__(self, "clip_g", None)
+
     @property
     def text(self) -> str:
         """The one form that `parse_layers` gives it back from: a blend, or two with a slash."""
-        return self.blend.text if self.clip_g in (None, self.blend) else f"{self.blend.text}/{self.clip_g.text}"
+        return self.blend.text if self.clip_g is None else f"{self.blend.text}/{self.clip_g.text}"
+
+    @property
+    def single(self) -> int | None:
+        """The CLIP skip, where it is a single one for all text encoders."""
+        return self.blend.clip_skips[0] if self.clip_g is None and len(self.blend.clip_skips) == 1 else None
 
     def of(self, encoder: str) -> LayerBlend:
         """Those of the encoder that is called so: `clip_l`, `clip_g` or `open_clip_h`."""

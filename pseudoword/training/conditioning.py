@@ -7,7 +7,8 @@ from collections.abc import Mapping, Sequence
 from torch import Tensor
 
 from ..diffusion import Conditioning, DiffusionModel
-from ..text import Chunk, chunk_prompt, encode_prompts
+from ..text import chunk_prompt, encode_negative, encode_prompts
+from ..text.prompts import Fixed
 
 
 class PromptEncoder:
@@ -17,7 +18,7 @@ class PromptEncoder:
         self._model = model
         self._word = word
         self._clip_skip = clip_skip
-        self._fixed: dict[Chunk, Tensor] = {}
+        self._fixed: Fixed = {}
         self._uses_word: dict[str, bool] = {}
 
     def uses_word(self, prompt: str) -> bool:
@@ -42,8 +43,12 @@ class PromptEncoder:
         return max(len(chunk_prompt(prompt, encoder.tokenizer, counts)) for prompt in prompts)
 
     def encode_fixed(self, prompt: str) -> Conditioning:
-        """The row of a prompt without the new word, such as the empty one."""
+        """The row of a prompt without the new word."""
         return encode_prompts(self._model, [prompt], {}, self._clip_skip, self._fixed)
+
+    def encode_no_negative(self) -> Conditioning:
+        """The row of the negative prompt where there is none."""
+        return encode_negative(self._model, "", {}, self._clip_skip, self._fixed)
 
 
 def rows_of(conditioning: Conditioning, rows: Tensor) -> Conditioning:

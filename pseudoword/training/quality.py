@@ -88,5 +88,5 @@ class Judge:
             conditioning = self._prompts.encode([prompt], vectors)
         else:
             conditioning = self._prompts.encode_fixed(prompt)
-        negative = self._prompts.encode_fixed("")
+        negative = self._prompts.encode_no_negative()
         return self._model.generate(conditioning, negative, self._sampling, list(seeds), self._between_passes)

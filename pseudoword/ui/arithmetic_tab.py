@@ -14,9 +14,8 @@ from ..jobs.combining import combine, ingredients_of
 from ..jobs.inspector import Inspector
 from . import gradio_versions
 from .arithmetic_html import combined_html, problem_html
-from .messages import says
 from .offered_lists import Lists
-from .saved_word import choosing, format_field, label_after
+from .saved_word import choosing, format_field, label_after, saved_says
 from .strip_form import build_form, connect
 
 ABOUT = "A new word made of others: mixed, taken from each other, joined, or cut."
@@ -150,4 +149,4 @@ def saved(
     count = len(next(iter(combination.vectors.values())))
     former = f"; {there.name}, which was there, is kept beside it" if there is not None else ""
     said = f"{path.stem} is saved as {path.name}, {count} vector{'s' * (count > 1)}{former}."
-    return says(said, "good"), label_after(inspector, path)
+    return saved_says(said, path.stem), label_after(inspector, path)

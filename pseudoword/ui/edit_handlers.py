@@ -19,7 +19,7 @@ from ..jobs.word_changes import Changes
 from ..jobs.word_saving import encoded_word, kept_files, picture_to_keep, preview_from, save_word, undo_replace
 from . import gradio_versions
 from .messages import says
-from .saved_word import choosing, label_after
+from .saved_word import choosing, label_after, saved_says
 from .word_html import FAMILIES
 
 NONE_CHOSEN = '<p class="pseudoword-small">Choose an embedding to change or convert.</p>'
@@ -103,7 +103,7 @@ def saved(inspector: Inspector, chosen: Any, format: Any, preview: Any, may_repl
     where = f"{path.name} is replaced" if may_replace else f"{path.name} is saved"
     if may_replace and path.name != row.file.name:
         where = f"{path.name} has taken the place of {row.file.name}"
-    said = says(f"{where}: {change_in_words(before, after, is_half)}; {sizes}.", "good")
+    said = saved_says(f"{where}: {change_in_words(before, after, is_half)}; {sizes}.", after.name)
     return looking_at(inspector, chosen, path, said)
 
 

@@ -14,7 +14,7 @@ from ..errors import PseudowordError, SettingsError
 from ..jobs.host import Host
 from ..jobs.remembered_layers import layers_for
 from ..jobs.words import trained_words, words_said
-from ..text import encode_prompts
+from ..text import encode_negative, encode_prompts
 from . import gradio_versions
 
 MOST_PICTURES = 8
@@ -68,8 +68,9 @@ def make(
         said = words_said([prompt, negative], trained_words(host.runs), model.text_encoders[0].tokenizer)
         embeddings = [word.load() for word in said]
         vectors = {word.name: found.vectors for word, found in zip(said, embeddings, strict=True)}
-        layers = layers_for(host, model, embeddings)
-        told, against = (encode_prompts(model, [text], vectors, layers) for text in (prompt, negative))
+        layers = layers_for(host.checkpoint_layers, model, embeddings)
+        told = encode_prompts(model, [prompt], vectors, layers)
+        against = encode_negative(model, negative, vectors, layers)
         sampling = Sampling(model.native_size, model.native_size, steps, guidance)
         pictures = model.generate(told, against, sampling, range(first, first + count))
     used = ", ".join(word.name for word in said) or "none"

@@ -9,7 +9,10 @@ from typing import Any, get_args
 import gradio as gr
 
 from ..embedding import FileFormat
+from ..jobs.combining import clip_tokenizer
 from ..jobs.inspector import Inspector
+from ..training.naming import is_ordinary_word
+from .messages import says
 
 FORMATS: tuple[FileFormat, ...] = get_args(FileFormat)
 FORMATS_EXPLAINED = "safetensors loads everywhere; pt is A1111's own; diffusers for Python; card is a PNG picture"
@@ -27,6 +30,14 @@ def label_after(inspector: Inspector, path: Path) -> str | None:
     inspector.reader().read_anew()
     file = Path(os.path.abspath(path))
     return next((label for label, row in inspector.labelled().items() if row.file == file), None)
+
+
+def saved_says(sentence: str, name: str) -> str:
+    """What to tell after the word `name` was saved, in HTML: with a warning where it takes an ordinary word's place."""
+    if not is_ordinary_word(name, clip_tokenizer()):
+        return says(sentence, "good")
+    warning = f"Prompts that say {name} get this word from now on; give it a name of its own, such as my-{name}."
+    return says(sentence, "good") + says(warning, "warning")
 
 
 def choosing(inspector: Inspector, chosen: Any, label: str | None) -> Any:

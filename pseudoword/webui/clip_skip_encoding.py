@@ -8,20 +8,16 @@ from functools import partial
 from typing import Any
 
 import torch
-from modules import sd_hijack_clip, sd_hijack_open_clip, shared
+from modules import shared
 from torch import Tensor, nn
 
 from ..diffusion import TextEncoder
 from ..errors import ModelError, SettingsError
-from ..hosts.webui.text_encoders import text_encoders_of
+from ..hosts.webui.text_encoders import is_of_sdxl, text_encoders_of
 from ..text.layer_choice import EncoderLayers, one_layer
 from ..text.layers import LayerBlend, check_blend, weighed
 
 ENCODE = "encode_with_transformers"
-OF_SDXL = (
-    sd_hijack_clip.FrozenCLIPEmbedderForSDXLWithCustomWords,
-    sd_hijack_open_clip.FrozenOpenCLIPEmbedder2WithCustomWords,
-)
 
 
 @contextmanager
@@ -79,7 +75,7 @@ def encode_with(conditioner: Any, encoder: TextEncoder, blend: LayerBlend, token
         else:
             found, norm = conditioner.wrapped.encode_with_transformer(tokens), tower.ln_final
     states = [outputs[block] if is_clip else outputs[block].permute(1, 0, 2) for block in wanted]
-    if not isinstance(conditioner, OF_SDXL):
+    if not is_of_sdxl(conditioner):
         states = [norm(state) for state in states]
     z = states[0] if len(states) == 1 else weighed(torch.stack(states).float(), blend).to(states[0].dtype)
     if isinstance(found, dict):

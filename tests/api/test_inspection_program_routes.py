@@ -16,6 +16,7 @@ from pseudoword.api import inspection_schemas as schemas
 from pseudoword.api.inspection_program_routes import PREFIX, add_inspection_program_routes
 from pseudoword.api.strip_routes import add_strip_routes
 from pseudoword.embedding import load_embedding
+from pseudoword.jobs.checkpoint_layers import CheckpointLayers
 from pseudoword.jobs.inspector import Inspector
 from pseudoword.scoring import ClipScorer
 from tests import tiny_models
@@ -69,7 +70,8 @@ def inspector(tmp_path: Path) -> Inspector:
     folder = library_in(tmp_path)
     for seed, name in enumerate(("cup", "moon")):
         put(folder, toy(name, 2, seed))
-    return Inspector(library_host(folder))
+    table = CheckpointLayers(tmp_path / "layers.json")
+    return Inspector(library_host(folder, checkpoint_layers=table, checkpoint=lambda: ("7" * 64, "tiny")))
 
 
 @pytest.fixture
@@ -118,6 +120,18 @@ def test_layers_are_scored_recommended_and_drawn(
     assert light.status_code == dark.status_code == 200 and light.content != dark.content
     table = program.client.get(f"{PREFIX}/strips/{begun['id']}/figures.csv").text
     assert table.startswith("layers,score,deviation,lead,chance") and len(table.splitlines()) == 4
+
+
+def test_layers_are_remembered_for_the_checkpoint_by_name_or_as_they_were_recommended(program: Program) -> None:
+    assert "No layer was recommended" in program.refused("/layers/remembered", {})
+    told = program.ask("POST", "/layers/remembered", {"layers": "1=0.5,2=0.5"})
+    assert told == {"says": "CLIP skip 1=0.5,2=0.5 is remembered for tiny.", "layers": "1=0.5,2=0.5"}
+    compared = program.made({"kind": "layers", "prompt": "a cup", "layers": "2"})
+    assert "No layer was recommended" in program.refused("/layers/remembered", {"strip": compared["id"]})
+    told = program.ask("POST", "/layers/remembered", {"strip": compared["id"], "layers": "2"})
+    assert told["layers"] == "2"
+    assert "'x' is not a layer" in program.refused("/layers/remembered", {"layers": "x"})
+    assert "no longer kept" in program.refused("/layers/remembered", {"strip": "gone"}, 404)
 
 
 def test_a_strip_is_cancelled(program: Program) -> None:
@@ -287,7 +301,7 @@ def test_a_guard_refuses_every_route(inspector: Inspector) -> None:
     app = FastAPI()
     add_inspection_program_routes(app, inspector, [Depends(refuse)])
     asked = list(operations(app))
-    assert len(asked) == 4
+    assert len(asked) == 5
     with TestClient(app) as client:
         for method, path, _ in asked:
             answer = client.request(method, path.replace("{id}", "x"), json={"prompt": "a"})

@@ -18,6 +18,8 @@ from pseudoword.cli.infotext import Recipe, infotext
 from pseudoword.diffusion import Sampling
 from pseudoword.embedding import Embedding, EmbeddingMetadata, save_embedding
 from pseudoword.hosts.diffusers import StandaloneModel
+from pseudoword.jobs.checkpoint_layers import FILE, CheckpointLayers, WantedLayers
+from pseudoword.text.layer_choice import one_layer, parse_layers
 from tests.cli.small_world import WORD, Answer, World
 from tests.tiny_models import WIDTH, TinyModel
 
@@ -97,6 +99,18 @@ def test_the_layer_is_the_one_that_the_words_were_trained_with(world: World) -> 
     forced = generate(world, "zxqv-one", "--clip-skip", 3, "--json").result
     assert forced["clip_skip"] == 3
     assert "Clip skip: 3" in text_of(forced["pictures"][0]["path"])
+
+
+def test_without_a_trained_word_the_layer_is_what_is_remembered_for_the_model(world: World) -> None:
+    before = generate(world, "a dog", "--seed", 1, "--json").result
+    found = world.run("clip-skip", "a dog", "--model", world.model, "--steps", 1, "--seeds", 2, "--remember")
+    assert found.code == 0 and "nothing is remembered" in found.err, "two seeds of a random model recommend nothing"
+    sha256 = text_of(before["pictures"][0]["path"]).partition("Model hash: ")[2][:10]
+    CheckpointLayers(Path("runs", FILE)).remember(sha256, WantedLayers(parse_layers("1=0.5,2=0.5")))
+    after = generate(world, "a dog", "--seed", 1, "--json").result
+    assert (before["clip_skip"], after["clip_skip"]) == (1, "1=0.5,2=0.5")
+    assert 'Clip skip prompt: "1=0.5,2=0.5"' in text_of(after["pictures"][0]["path"])
+    assert generate(world, "a dog", "--clip-skip", 1, "--json").result["clip_skip"] == 1
 
 
 def test_a_prompt_without_any_known_word_is_remarked(world: World) -> None:
@@ -181,7 +195,7 @@ def test_words_of_another_kind_of_model_only_matter_where_they_are_said(world: W
         (["--guidance", "nan"], "--guidance is nan"),
         (["--width", 33], "33×32"),
         (["--width", 10**6], "--width is 1000000"),
-        (["--clip-skip", 0], "--clip-skip is 0"),
+        (["--clip-skip", 0], "no layer 0"),
         (["--clip-skip", 9], "layer"),
         (["--embeddings", "nowhere"], "'nowhere' does not exist"),
         (["--embeddings", "."], "holds no embedding"),
@@ -214,7 +228,7 @@ def test_a_file_where_the_folder_should_be_is_named(world: World) -> None:
 
 
 def test_the_text_in_a_picture_is_the_one_that_a1111_writes() -> None:
-    recipe = Recipe("a cat, red", "dull", Sampling(512, 768, 30, 7.5), 2, {"my-cat": "0123456789ab"})
+    recipe = Recipe("a cat, red", "dull", Sampling(512, 768, 30, 7.5), one_layer(2), {"my-cat": "0123456789ab"})
     lines = infotext(recipe, 42, TinyModel()).split("\n")
     assert lines == [
         "a cat, red",

@@ -46,16 +46,18 @@ def keeps_pictures_through_latents(model: DiffusionModel) -> None:
 
 
 def keeps_gradients_to_the_word(model: DiffusionModel) -> None:
-    encoder = model.text_encoders[0]
-    vectors = {encoder.name: encoder.vocabulary[5:7].detach().float().cpu().clone().requires_grad_()}
+    vectors = {
+        encoder.name: encoder.vocabulary[5:7].detach().float().cpu().clone().requires_grad_()
+        for encoder in model.text_encoders
+    }
     with model.borrowed():
         context = encode_prompts(model, ["a photo of zxqv", PROMPT], {"zxqv": vectors})
         assert context.context.dtype == torch.float32 and context.context.shape[1] == 77
         answer = model.predict(latents_for(model, 2), torch.tensor([10, 900]), context)
         assert answer.shape == latents_for(model, 2).shape and answer.dtype == torch.float32
         answer.square().mean().backward()
-    gradient = vectors[encoder.name].grad
-    assert gradient is not None and bool((gradient.norm(dim=1) > 0).all())
+    for rows in vectors.values():
+        assert rows.grad is not None and bool((rows.grad.norm(dim=1) > 0).all())
 
 
 def keeps_rows_apart(model: DiffusionModel) -> None:
@@ -70,7 +72,8 @@ def keeps_rows_apart(model: DiffusionModel) -> None:
 
 def row(conditioning: Conditioning, place: int) -> Conditioning:
     """One row of it."""
-    return Conditioning(conditioning.context[place : place + 1])
+    pooled = conditioning.pooled
+    return Conditioning(conditioning.context[place : place + 1], None if pooled is None else pooled[place : place + 1])
 
 
 def keeps_a_seed_to_its_picture(model: DiffusionModel) -> None:

@@ -57,8 +57,8 @@ def test_a_single_file_gives_the_very_networks_it_was_made_from(model: Standalon
         torch.testing.assert_close(found.mean, posterior.mean * 0.18215)
         torch.testing.assert_close(found.deviation, posterior.std * 0.18215)
         torch.testing.assert_close(model.decode_latents(found.mean), vae.decode(posterior.mean).sample.clamp(-1, 1))
-    text = encode_prompts(tiny_models.TinyModel(), ["a dog"], {}, clip_skip=2).context
-    assert torch.equal(encode_prompts(model, ["a dog"], {}, clip_skip=2).context, text)
+    text = encode_prompts(tiny_models.TinyModel(), ["a dog"], {}, layers=2).context
+    assert torch.equal(encode_prompts(model, ["a dog"], {}, layers=2).context, text)
 
 
 def test_what_a_caller_needs_to_know_is_there(model: StandaloneModel) -> None:

@@ -67,7 +67,7 @@ def test_every_layout_is_known(layout: str, suffix: str, tmp_path: Path) -> None
     SAVERS[suffix](tensors_of(layout), path)
     wanted = {encoder: width for width, encoder in LAYOUTS[layout].values()}
     assert vocabulary_widths(path) == wanted
-    read = {vocabulary.encoder: vocabulary.vectors for vocabulary in read_vocabularies(path)}
+    read = read_vocabularies(path)
     assert list(read) == list(wanted)
     assert all(torch.equal(vectors, vectors_of(wanted[encoder])) for encoder, vectors in read.items())
 
@@ -77,19 +77,19 @@ def test_every_layout_is_known(layout: str, suffix: str, tmp_path: Path) -> None
 def test_vectors_come_out_in_float32(dtype: torch.dtype, suffix: str, tmp_path: Path) -> None:
     path = tmp_path / f"half.{suffix}"
     SAVERS[suffix](tensors_of("SDXL", dtype), path)
-    for vocabulary in read_vocabularies(path):
-        assert vocabulary.vectors.dtype == torch.float32 and vocabulary.vectors.is_contiguous()
-        assert torch.equal(vocabulary.vectors, vectors_of(vocabulary.vectors.shape[1]).to(dtype).float())
+    for vectors in read_vocabularies(path).values():
+        assert vectors.dtype == torch.float32 and vectors.is_contiguous()
+        assert torch.equal(vectors, vectors_of(vectors.shape[1]).to(dtype).float())
 
 
 @pytest.mark.parametrize("suffix", SAVERS)
 def test_what_was_read_is_not_in_the_file_any_more(suffix: str, tmp_path: Path) -> None:
     path = tmp_path / f"model.{suffix}"
     SAVERS[suffix](tensors_of("Stable Diffusion 1"), path)
-    (vocabulary,) = read_vocabularies(path)
+    (vectors,) = read_vocabularies(path).values()
     with path.open("r+b") as file:  # as a download does that begins anew
         file.write(bytes(path.stat().st_size))
-    assert torch.equal(vocabulary.vectors, vectors_of(8))
+    assert torch.equal(vectors, vectors_of(8))
 
 
 def test_a_file_that_changes_is_looked_at_again(tmp_path: Path) -> None:
@@ -105,8 +105,8 @@ def test_a_file_that_changes_is_looked_at_again(tmp_path: Path) -> None:
 def test_the_built_in_checkpoint_has_one() -> None:
     import pseudoword.builtin
 
-    (vocabulary,) = read_vocabularies(pseudoword.builtin.CHECKPOINT)
-    assert vocabulary_widths(pseudoword.builtin.CHECKPOINT) == {"clip_l": vocabulary.vectors.shape[1]}
+    (vectors,) = read_vocabularies(pseudoword.builtin.CHECKPOINT).values()
+    assert vocabulary_widths(pseudoword.builtin.CHECKPOINT) == {"clip_l": vectors.shape[1]}
 
 
 @pytest.mark.parametrize("prefix", ["", "text_model."])
@@ -116,7 +116,7 @@ def test_a_diffusers_folder_has_those_of_its_parts(prefix: str, tmp_path: Path) 
         (tmp_path / part).mkdir()
         save_file({key: vectors_of(width)}, tmp_path / part / "model.fp16.safetensors")
     assert vocabulary_widths(tmp_path) == {"clip_l": 8, "clip_g": 12}
-    assert all(torch.equal(read.vectors, vectors_of(read.vectors.shape[1])) for read in read_vocabularies(tmp_path))
+    assert all(torch.equal(read, vectors_of(read.shape[1])) for read in read_vocabularies(tmp_path).values())
     (tmp_path / "text_encoder_2" / "model.fp16.safetensors").unlink()
     assert vocabulary_widths(tmp_path) == {}
     with pytest.raises(ModelError, match=r"text_encoder_2 has no model\.safetensors"):
@@ -133,8 +133,8 @@ def test_a_diffusers_folder_of_stable_diffusion_2_is_told_by_its_width(tmp_path:
 def test_what_transformers_writes_is_read(tmp_path: Path) -> None:
     model = tiny_models.text_model()
     model.save_pretrained(str(tmp_path / "text_encoder"), safe_serialization=True)
-    (vocabulary,) = read_vocabularies(tmp_path)
-    assert torch.equal(vocabulary.vectors, model.get_input_embeddings().weight)
+    (vectors,) = read_vocabularies(tmp_path).values()
+    assert torch.equal(vectors, model.get_input_embeddings().weight)
 
 
 # ---- files that are something else, or broken --------------------------------------------------------------------

@@ -17,8 +17,8 @@ from pseudoword.inspect.canvas import THEMES, ThemeName
 from pseudoword.inspect.layer_scores import LayerScores, beyond, layer_scores, scores_table
 from pseudoword.inspect.layer_scores_plot import layer_scores_plot
 from pseudoword.inspect.strips import Row, layers_row
+from pseudoword.text.layer_choice import one_layer
 from pseudoword.text.layer_list import layer_list
-from pseudoword.text.layers import parse_blend
 from tests.inspect.words import random_rows
 
 PROMPT = "a (red:1.3) cat, [by] zonk BREAK <lora:x:0.5>"
@@ -26,7 +26,7 @@ PROMPT = "a (red:1.3) cat, [by] zonk BREAK <lora:x:0.5>"
 
 def row_of(layers: str, prompt: str = PROMPT) -> Row:
     words = {"zonk": {"clip_l": random_rows(2)}, "moon": {"clip_l": random_rows(1)}}
-    return layers_row(prompt, words, layer_list(layers, 12), "ugly")
+    return layers_row(prompt, words, layer_list(layers, [12]), "ugly")
 
 
 def scored(row: Row, *scores: Sequence[float]) -> LayerScores:
@@ -72,7 +72,7 @@ def test_what_cannot_be_compared_is_refused() -> None:
     with pytest.raises(SettingsError, match="20,001 characters"):
         row_of("all", "x" * 20_001)
     with pytest.raises(SettingsError, match="20,001 characters"):
-        layers_row("a cat", {}, [parse_blend("2")], "x" * 20_001)
+        layers_row("a cat", {}, [one_layer(2)], "x" * 20_001)
 
 
 # ---- scores ---------------------------------------------------------------------------------------------------------
@@ -111,7 +111,7 @@ def test_a_layer_that_is_better_with_every_seed_is_recommended() -> None:
     better = [score + lead for score, lead in zip(last, [0.05, 0.06, 0.04, 0.05, 0.06, 0.05, 0.04, 0.05], strict=True)]
     found = scored(row_of("1; 2; 3"), last, better, [score - 0.1 for score in last])
     told = found.recommendation
-    assert told.layers == parse_blend("2") and found.lead(1) == pytest.approx(0.05)
+    assert told.layers == one_layer(2) and found.lead(1) == pytest.approx(0.05)
     assert told.sentence.startswith("CLIP skip 2 is recommended for this prompt: it scores 0.050 more")
     assert "one of 2 choices" in told.sentence and "8 seeds" in told.sentence
 
@@ -130,7 +130,7 @@ def test_the_more_choices_the_clearer_the_best_of_them_must_be() -> None:
     better = [score + lead for score, lead in zip(last, [0.05, 0.02, 0.04, 0.03], strict=True)]
     alone = scored(row_of("1; 2"), last, better)
     among = scored(row_of("1-12"), last, better, *([score - 0.01 for score in last] for _ in range(10)))
-    assert alone.recommendation.layers == parse_blend("2") and among.recommendation.layers is None
+    assert alone.recommendation.layers == one_layer(2) and among.recommendation.layers is None
     assert among.chance(1) == pytest.approx(11 * alone.chance(1))
 
 
@@ -195,6 +195,6 @@ def test_the_recommended_layer_is_marked_in_the_plot() -> None:
 
 
 def test_many_choices_can_be_drawn() -> None:
-    row = layers_row("a cat", {}, layer_list("all; 1=0.5,2=0.5; 2=0.5,3=0.5", 23))
+    row = layers_row("a cat", {}, layer_list("all; 1=0.5,2=0.5; 2=0.5,3=0.5", [23]))
     found = scored(row, *([0.3, 0.4] for _ in row.shots))
     assert Image.open(io.BytesIO(layer_scores_plot(found))).width == 1200

@@ -20,7 +20,6 @@ from pseudoword.jobs.layer_inspection import check_inside, inside, layers_strip
 from pseudoword.jobs.remembered_layers import forget, layers_for, remember, remembered_says, wanted_clip_skip
 from pseudoword.jobs.strip_job import StripWatched
 from pseudoword.text.layer_choice import parse_layers
-from pseudoword.text.layers import parse_blend
 from tests.inspect.words import random_rows
 from tests.jobs.small_host import wait_until
 from tests.jobs.small_library import library_host, library_in, put, rows, toy, without_model
@@ -158,14 +157,15 @@ def test_a_negative_prompt_that_somebody_gave_other_layers_is_told(inspector: In
 
 def test_words_are_read_as_they_were_trained_and_other_prompts_as_the_checkpoint_wants(inspector: Inspector) -> None:
     host, model = inspector.host, inspector.host.model()
+    table, blend = host.checkpoint_layers, parse_layers("1=0.5,2=0.5")
     trained, unknown = (
         Embedding("w", {"clip_l": random_rows(1)}, EmbeddingMetadata(clip_skip=skip)) for skip in (3, None)
     )
-    assert layers_for(host, model, []).text == "1"
-    remember(host, "1=0.5,2=0.5", None)
-    assert layers_for(host, model, []) == layers_for(host, model, [unknown]) == parse_blend("1=0.5,2=0.5")
-    assert layers_for(host, model, [trained]).text == "3"
-    assert layers_for(host, model, [trained, unknown]) == parse_blend("1=0.5,2=0.5")
+    assert layers_for(table, model, []).text == "1"
+    remember(host, blend.text, None)
+    assert layers_for(table, model, []) == layers_for(table, model, [unknown]) == blend
+    assert layers_for(table, model, [trained]).text == "3"
+    assert layers_for(table, model, [trained, unknown]) == blend
 
 
 def test_a_single_layer_is_what_trainings_begin_with(inspector: Inspector) -> None:

@@ -22,7 +22,7 @@ from tests.jobs.small_host import small_host
 from tests.jobs.small_strips import ended, start
 
 WORDS = {"zonk": {"clip_l": random_rows(2)}}
-ROW = layers_row("a cat by zonk", WORDS, layer_list("all; 1=0.5,3=0.5", tiny_models.LAYERS), "a zonk")
+ROW = layers_row("a cat by zonk", WORDS, layer_list("all; 1=0.5,3=0.5", [tiny_models.LAYERS]), "a zonk")
 
 
 @pytest.fixture
@@ -73,6 +73,6 @@ def test_without_clip_there_are_pictures_and_the_way_to_a_recommendation(host: H
 
 
 def test_a_word_of_another_model_is_named(host: Host) -> None:
-    row = layers_row("a wide", {"wide": {"clip_l": random_rows(1, 5)}}, layer_list("2", 3))
+    row = layers_row("a wide", {"wide": {"clip_l": random_rows(1, 5)}}, layer_list("2", [3]))
     failed = ended(start(Strips(host), [row], [7])).watch()
     assert failed.state == "failed" and "'wide' has vectors of shape (1, 5)" in failed.message

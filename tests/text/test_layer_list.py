@@ -24,7 +24,7 @@ from pseudoword.text.layer_list import layer_list
     ],
 )
 def test_a_list_says_layers_and_blends_each_once(text: str, expected: list[str]) -> None:
-    assert [blend.text for blend in layer_list(text, 4)] == expected
+    assert [blend.text for blend in layer_list(text, [4])] == expected
 
 
 @pytest.mark.parametrize(
@@ -44,4 +44,14 @@ def test_a_list_says_layers_and_blends_each_once(text: str, expected: list[str])
 )
 def test_what_is_no_list_is_told(text: str, said: str) -> None:
     with pytest.raises(SettingsError, match=said):
-        layer_list(text, 4)
+        layer_list(text, [4])
+
+
+def test_layers_of_two_text_encoders_are_named_apart_and_all_is_what_both_have() -> None:
+    choices = layer_list("1; 2/1; 1=0.5,2=0.5/11; 3/3", [3, 31])
+    assert [layers.text for layers in choices] == ["1", "2/1", "1=0.5,2=0.5/11", "3"]
+    assert [layers.text for layers in layer_list("all", [3, 31])] == ["1", "2", "3"]
+    with pytest.raises(SettingsError, match="There is no layer 4: the text encoder has 3"):
+        layer_list("4/1", [3, 31])
+    with pytest.raises(SettingsError, match="2/1 names layers of two text encoders, and the model has one"):
+        layer_list("2/1", [3])

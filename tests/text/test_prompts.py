@@ -9,8 +9,9 @@ import torch
 from torch import Tensor
 
 from pseudoword.errors import ModelError, SettingsError
-from pseudoword.text import Chunk, encode_prompts
+from pseudoword.text import encode_prompts
 from pseudoword.text.layers import LayerBlend, parse_blend
+from pseudoword.text.prompts import Fixed
 from tests import tiny_models
 
 PROMPT = "a photo of a dog"
@@ -54,7 +55,7 @@ def test_gradients_flow_to_the_vectors_of_the_words_that_are_used_and_nowhere_el
 ) -> None:
     used, unused = vectors(2).requires_grad_(), vectors(1).requires_grad_()
     words = {"unused": {"clip_l": unused}, "zonk": {"clip_l": used}}
-    context = encode_prompts(model, ["a zonk", PROMPT], words, clip_skip=2).context
+    context = encode_prompts(model, ["a zonk", PROMPT], words, layers=2).context
     context.square().sum().backward()
     assert used.grad is not None and (used.grad.abs().sum(dim=1) > 0).all()
     assert unused.grad is None or not unused.grad.any()
@@ -131,7 +132,7 @@ def test_a_blend_is_the_weighted_sum_of_its_layers_and_a_single_layer_the_same_b
     words = {"zonk": {"clip_l": vectors(2)}}
 
     def context(layers: int | LayerBlend) -> Tensor:
-        fixed: dict[Chunk, Tensor] | None = {} if with_fixed else None
+        fixed: Fixed | None = {} if with_fixed else None
         return encode_prompts(model, ["a zonk", PROMPT], words, layers, fixed).context
 
     assert torch.equal(context(parse_blend("2")), context(2))

@@ -115,6 +115,12 @@ def test_a_word_is_saved_with_its_recipe_and_looked_at(inspector: Inspector, fol
     assert "my-mix" in inspector.names()
 
 
+def test_a_word_that_takes_an_ordinary_one_s_place_is_saved_with_a_warning(inspector: Inspector) -> None:
+    assert "Prompts that say" not in saved(inspector, "zonk", "my-moon", "safetensors", "", False)[0]
+    told = saved(inspector, "zonk", "moon", "safetensors", "", False)[0]
+    assert "moon is saved" in told and "Prompts that say moon get this word from now on" in told
+
+
 def test_a_word_is_replaced_only_if_that_is_wanted(inspector: Inspector, folder: Path) -> None:
     before = (folder / "zonk.pt").read_bytes()
     told, label = saved(inspector, "dog", "Zonk", "pt", "", False)

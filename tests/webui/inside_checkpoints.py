@@ -6,6 +6,7 @@ import json
 from pathlib import Path
 from typing import Any
 
+import open_clip as open_clip_package
 import torch
 from ldm.util import instantiate_from_config
 from modules import sd_disable_initialization, sd_models, sd_models_config
@@ -33,24 +34,29 @@ def load(name: str) -> None:
 def make_checkpoint(name: str, clip: str, open_clip: str, seed: int) -> None:
     """A checkpoint with random weights in fp16, and its YAML: the WebUI's own, with other towers and a small UNet.
 
-    What stands in `name` behind a hyphen is its kind: sd2, sdxl or refiner. `clip` is a folder of transformers'
-    configuration and tokenizer, `open_clip` an architecture.
+    Its VAE is small, too. What stands in `name` behind a hyphen is its kind: sd2, sdxl or refiner. `clip` is a folder
+    of transformers' configuration and tokenizer, `open_clip` an architecture.
     """
     kind = {"sd2": "config_sd2", "sdxl": "config_sdxl", "refiner": "config_sdxl_refiner"}[name.split("-")[1]]
     config = OmegaConf.load(getattr(sd_models_config, kind))
     small = config.model.params.get("network_config", config.model.params.get("unet_config")).params
     small.update({**SMALL_UNET, "num_res_blocks": 1, "transformer_depth": [1, 1] if "sdxl" in kind else 1})
-    small.context_dim = 2048 if kind == "config_sdxl" else 1280
+    tower_of_clip = json.loads((Path(clip) / "config.json").read_text())
+    tower = open_clip_package.get_model_config(open_clip)
+    small.context_dim = tower["text_cfg"]["width"] + (tower_of_clip["hidden_size"] if kind == "config_sdxl" else 0)
+    if "adm_in_channels" in small:  # what is told of a whole text, and sizes
+        small.adm_in_channels = tower["embed_dim"] + (1536 if kind == "config_sdxl" else 1280)
+    config.model.params.first_stage_config.params.ddconfig.ch = 32
     if "conditioner_config" in config.model.params:
         towers = [embedder.params for embedder in config.model.params.conditioner_config.params.emb_models]
     else:
         towers = [config.model.params.cond_stage_config.params]
-    for tower in towers:
-        if "arch" in tower:
-            tower.arch = open_clip
-        elif tower.get("layer") == "hidden":
-            tower.version = clip
-            tower.layer_idx = json.loads((Path(clip) / "config.json").read_text())["num_hidden_layers"] - 1
+    for each in towers:
+        if "arch" in each:
+            each.arch = open_clip
+        elif each.get("layer") == "hidden":
+            each.version = clip
+            each.layer_idx = tower_of_clip["num_hidden_layers"] - 1
     path = Path(sd_models.model_path) / f"{name}.safetensors"
     path.with_suffix(".yaml").write_text(OmegaConf.to_yaml(config), encoding="utf-8")
     with sd_disable_initialization.DisableInitialization(), sd_disable_initialization.InitializeOnMeta():

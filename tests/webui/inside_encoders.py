@@ -10,8 +10,6 @@ import json
 import os
 import sys
 import traceback
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -32,11 +30,11 @@ from torch import Tensor  # noqa: E402
 
 sys.path[:0] = [JOB["root"]]
 
-from pseudoword.diffusion import LoadedEncoders, TextEncoder  # noqa: E402
+from pseudoword.diffusion import LoadedEncoders  # noqa: E402
 from pseudoword.hosts.vocabularies import read_vocabularies  # noqa: E402
 from pseudoword.hosts.webui.loaded_encoders import loaded_encoders  # noqa: E402
 from pseudoword.text import chunk_prompt  # noqa: E402
-from pseudoword.text.prompts import encode_chunks  # noqa: E402
+from pseudoword.text.prompts import encode_chunks, pool_chunks  # noqa: E402
 from tests.webui.inside_checkpoints import load, make_checkpoint, net  # noqa: E402
 
 BUILTIN = "pseudoword-mini"
@@ -108,7 +106,7 @@ def check_it_is_told_what_is_loaded() -> None:
 
 
 def check_vocabularies_are_those_of_the_file() -> None:
-    stored = {found.encoder: found.vectors for found in read_vocabularies(Path(net().sd_checkpoint_info.filename))}
+    stored = read_vocabularies(Path(net().sd_checkpoint_info.filename))
     assert list(stored) == [encoder.name for encoder in now().encoders]
     assert all(torch.equal(encoder.vocabulary.float(), stored[encoder.name]) for encoder in now().encoders)
 
@@ -139,39 +137,22 @@ def told(prompt: str) -> list[Tensor]:
     return [part.unflatten(0, (-1, 77)) for part in context.split(widths, dim=1)]
 
 
-def norm_of(encoder: TextEncoder) -> Any:
-    """The final layer norm of the tower whose vocabulary the encoder has."""
-    towers = [part for part in net().modules() if hasattr(part, "token_embedding") or hasattr(part, "embeddings")]
-    for tower in towers:
-        embedding = getattr(getattr(tower, "embeddings", tower), "token_embedding", None)
-        if embedding is not None and embedding.wrapped.weight is encoder.vocabulary:
-            norm = getattr(tower, "ln_final", None) or getattr(tower, "final_layer_norm", None)
-            if norm is not None:
-                return norm
-    raise AssertionError("the vocabulary is no module's weight")
-
-
-@contextmanager
-def before_norm(encoder: TextEncoder) -> Iterator[list[Tensor]]:
-    """What goes into the final layer norm meanwhile."""
-    seen: list[Tensor] = []
-    hook = norm_of(encoder).register_forward_pre_hook(lambda _, given: seen.append(given[0]))
-    try:
-        yield seen
-    finally:
-        hook.remove()
-
-
 def check_prompts_become_what_the_unet_reads() -> None:
     for prompt in PROMPTS:
         for encoder, theirs in zip(now().encoders, told(prompt), strict=True):
             chunks = chunk_prompt(prompt, encoder.tokenizer, {})
-            with before_norm(encoder) as unnormed:
-                ours = encode_chunks(encoder, chunks, {}, 1)
-            if now().architecture == "sdxl":  # reads the layer without its norm
-                assert torch.equal(unnormed[-1], theirs), (encoder.name, prompt)
-                theirs = norm_of(encoder)(theirs)
-            assert torch.equal(ours, theirs), (encoder.name, prompt)
+            assert torch.equal(encode_chunks(encoder, chunks, {}, 1), theirs), (encoder.name, prompt)
+
+
+def check_whole_prompts_become_what_the_unet_is_told() -> None:
+    for prompt in PROMPTS:
+        answer = net().get_learned_conditioning([prompt])
+        for encoder in now().encoders:
+            pooled = pool_chunks(encoder, chunk_prompt(prompt, encoder.tokenizer, {})[:1], {})
+            if encoder.name == "clip_g":
+                assert pooled is not None and torch.equal(pooled, answer["vector"][:, : pooled.shape[1]].float())
+            else:
+                assert pooled is None
 
 
 def check_a_word_stands_where_the_webui_puts_an_embedding() -> None:
@@ -186,7 +167,7 @@ def check_a_word_stands_where_the_webui_puts_an_embedding() -> None:
         for encoder, theirs in zip(now().encoders, told(prompt), strict=True):
             chunks = chunk_prompt(prompt, encoder.tokenizer, {"zxqv": 3})
             ours = encode_chunks(encoder, chunks, {"zxqv": vectors[encoder.name]}, 1)
-            assert torch.equal(ours, norm_of(encoder)(theirs) if several else theirs), encoder.name
+            assert torch.equal(ours, theirs), encoder.name
     finally:
         database.register_embedding_by_name(None, net(), "zxqv")
 

@@ -9,6 +9,7 @@ import contextlib
 import json
 import os
 import sys
+import tempfile
 import threading
 import time
 import traceback
@@ -31,6 +32,7 @@ from modules import (  # noqa: E402
     call_queue,
     devices,
     processing,
+    prompt_parser,
     script_callbacks,
     sd_hijack,
     sd_models,
@@ -42,12 +44,21 @@ from safetensors.torch import save_file  # noqa: E402
 
 sys.path[:0] = [str(Path(__file__).parents[2])]
 
+from pseudoword.diffusion import Conditioning  # noqa: E402
+from pseudoword.embedding import save_embedding  # noqa: E402
 from pseudoword.errors import TrainingError  # noqa: E402
+from pseudoword.hosts.webui import model as host_model  # noqa: E402
 from pseudoword.hosts.webui.model import WebuiModel  # noqa: E402
 from pseudoword.hosts.webui.queue_turns import QueueTurns  # noqa: E402
-from pseudoword.text import encode_prompts  # noqa: E402
+from pseudoword.text import encode_negative, encode_prompts  # noqa: E402
+from pseudoword.text.layer_choice import EncoderLayers  # noqa: E402
+from pseudoword.text.layers import LayerBlend  # noqa: E402
+from pseudoword.training.vectors import vectors_of_words  # noqa: E402
 from tests.hosts.contract import CONTRACT, keeps_gradients_to_the_word  # noqa: E402
+from tests.training import small_runs  # noqa: E402
+from tests.webui.inside_checkpoints import load, make_checkpoint  # noqa: E402
 
+SMALL_SIDE = 128
 LONG = ", ".join(f"a red cat number {number} in the snow" for number in range(20))
 PROMPTS = ["", "a photo of a cat", LONG]
 
@@ -55,6 +66,14 @@ PROMPTS = ["", "a photo of a cat", LONG]
 def main() -> None:
     """Call every check."""
     script_callbacks.before_ui_callback()  # at which LoRA is registered
+    if "MADE_OF" in os.environ:  # a folder of transformers' configuration, and an architecture of open_clip
+        for number, name in enumerate(("small-sdxl", "other-sdxl")):
+            clip, open_clip = os.environ["MADE_OF"].split("|")
+            make_checkpoint(name, clip, open_clip, seed=number)
+        sd_models.list_models()
+        load("small-sdxl")
+        shared.opts.data["live_previews_enable"] = False  # for which the WebUI would fetch a model
+        host_model.native_size_of = lambda net, latent_factor: SMALL_SIDE  # in place of 1024, which takes an hour here
     assert net(), "the checkpoint could not be loaded"  # asking for it loads it
     for name, check in list(globals().items()):
         if name.startswith("check_"):
@@ -113,36 +132,54 @@ def check_prompts_are_encoded_to_the_same_bits() -> None:
     model = WebuiModel()
     for prompt in PROMPTS:
         with model.borrowed(), torch.no_grad(), devices.autocast():
-            theirs = net().get_learned_conditioning([prompt]).float()
-            assert torch.equal(encode_prompts(model, [prompt], {}).context, theirs), prompt
+            same(encode_prompts(model, [prompt], {}), told([prompt]))
+
+
+def told(prompts: list[str], **known: Any) -> Any:
+    """What the WebUI tells its UNet of `prompts`; `known` is what it knows of the picture besides."""
+    return net().get_learned_conditioning(prompt_parser.SdConditioning(prompts, **known))
+
+
+def same(ours: Conditioning, theirs: Any) -> None:
+    """Fail unless they are the same bits."""
+    if isinstance(theirs, dict):  # of SDXL; after what is told of the prompt come the sizes
+        assert ours.pooled is not None and torch.equal(ours.pooled, theirs["vector"][:, : ours.pooled.shape[1]].float())
+    assert torch.equal(ours.context, (theirs["crossattn"] if isinstance(theirs, dict) else theirs).float())
 
 
 def check_clip_skip_is_the_same_layer() -> None:
     model = WebuiModel()
     if net().is_sd2:  # which the WebUI skips no layer of
         return
-    with chosen(CLIP_stop_at_last_layers=3), model.borrowed(), torch.no_grad():
-        theirs = net().get_learned_conditioning(["a photo of a cat"]).float()
+    # Of SDXL it skips layers of CLIP-L alone, and counts them from the very last.
+    layers = EncoderLayers(LayerBlend(((2, 1.0),)), LayerBlend(((1, 1.0),))) if net().is_sdxl else 3
+    with chosen(CLIP_stop_at_last_layers=3, sdxl_clip_l_skip=True), model.borrowed(), torch.no_grad():
+        theirs = told(["a photo of a cat"])
     with model.borrowed(), torch.no_grad():
-        assert torch.equal(encode_prompts(model, ["a photo of a cat"], {}, clip_skip=3).context, theirs)
+        same(encode_prompts(model, ["a photo of a cat"], {}, layers), theirs)
+
+
+def check_an_empty_negative_prompt_is_what_the_webui_makes_of_it() -> None:
+    model = WebuiModel()
+    for prompt in ("", "blurry"):
+        with model.borrowed(), torch.no_grad(), devices.autocast():
+            same(encode_negative(model, prompt, {}), told([prompt], is_negative_prompt=True))
 
 
 def check_a_word_stands_where_the_webui_puts_an_embedding() -> None:
     model = WebuiModel()
-    encoder = model.text_encoders[0]
-    vectors = torch.randn((3, encoder.vocabulary.shape[1]), generator=torch.Generator().manual_seed(2)) * 0.1
+    random = torch.Generator().manual_seed(2)
+    vectors = {e.name: torch.randn((3, e.vocabulary.shape[1]), generator=random) * 0.1 for e in model.text_encoders}
     database = sd_hijack.model_hijack.embedding_db
     from modules.textual_inversion.textual_inversion import Embedding
 
-    embedding = Embedding(vectors, "zxqv")
-    embedding.vectors = len(vectors)
+    embedding = Embedding(vectors if net().is_sdxl else next(iter(vectors.values())), "zxqv")
+    embedding.vectors = 3
     database.register_embedding(embedding, net())
     for prompt in ("zxqv", "a photo of zxqv, on a table", f"{LONG} zxqv and zxqv"):
         # A random model's mean may be 0, by which the WebUI's usual emphasis divides.
         with chosen(emphasis="No norm"), model.borrowed(), torch.no_grad():
-            theirs = net().get_learned_conditioning([prompt]).float()
-            ours = encode_prompts(model, [prompt], {"zxqv": {encoder.name: vectors}}).context
-        assert torch.equal(ours, theirs), prompt
+            same(encode_prompts(model, [prompt], {"zxqv": vectors}), told([prompt]))
     database.register_embedding_by_name(None, net(), "zxqv")
 
 
@@ -151,10 +188,18 @@ def check_pictures_are_encoded_and_decoded_as_the_webui_does() -> None:
     pixels = torch.rand((2, 3, model.native_size, model.native_size), generator=torch.Generator().manual_seed(3))
     with model.borrowed(), torch.no_grad():
         ours = model.encode_images(pixels * 2 - 1)
-        theirs = net().encode_first_stage((pixels * 2 - 1).to(devices.device, devices.dtype_vae)).mode()
-        assert torch.equal(ours.mean, theirs.float() * net().scale_factor)
-        decoded = net().decode_first_stage(theirs[:1] * net().scale_factor).float().clamp(-1, 1)
-        assert torch.allclose(model.decode_latents(theirs[:1] * net().scale_factor), decoded, atol=1e-6)
+        if net().is_sdxl:  # whose VAE gives a draw
+            torch.manual_seed(4)
+            theirs = net().encode_first_stage(pixels * 2 - 1)
+            torch.manual_seed(4)
+            drawn = ours.mean + ours.deviation * torch.randn(ours.mean.shape)
+            assert torch.allclose(drawn, theirs.float(), atol=1e-5)
+        else:
+            theirs = net().encode_first_stage((pixels * 2 - 1).to(devices.device, devices.dtype_vae)).mode()
+            theirs = theirs * net().scale_factor
+            assert torch.equal(ours.mean, theirs.float())
+        decoded = net().decode_first_stage(theirs[:1]).float().clamp(-1, 1)
+        assert torch.allclose(model.decode_latents(theirs[:1]), decoded, atol=1e-6)
 
 
 def check_the_unet_answers_as_it_does_to_the_webui() -> None:
@@ -163,10 +208,10 @@ def check_the_unet_answers_as_it_does_to_the_webui() -> None:
     side = model.native_size // model.latent_factor
     latents = torch.randn((1, 4, side, side), generator=torch.Generator().manual_seed(1))
     with torch.no_grad():
-        context = net().get_learned_conditioning(["a photo of a cat"])
+        context = told(["a photo of a cat"], width=model.native_size, height=model.native_size)
         picture = processing.txt2img_image_conditioning(net(), latents, model.native_size, model.native_size)
-        told = {"c_crossattn": [context], "c_concat": [picture]}
-        theirs = net().apply_model(latents, torch.tensor([400]), told).float()
+        said = context if net().is_sdxl else {"c_crossattn": [context], "c_concat": [picture]}
+        theirs = net().apply_model(latents, torch.tensor([400]), said).float()
     # For inpainting models the WebUI draws anew from what the VAE says of the empty picture.
     tolerance = 0.05 if net().model.conditioning_key == "hybrid" else 1e-4
     assert torch.allclose(ours, theirs, atol=tolerance), (ours - theirs).abs().max()
@@ -180,6 +225,27 @@ def check_no_weight_gets_a_gradient() -> None:
 def check_the_contract_of_all_hosts_is_kept() -> None:
     for promise in CONTRACT:
         promise(WebuiModel())
+
+
+def check_a_word_is_taught_and_the_webui_reads_its_file() -> None:
+    folder = Path(tempfile.mkdtemp(dir="."))
+    settings = small_runs.settings(name="zxqvtaught", steps=3, size=WebuiModel().native_size, batch=2, preview_every=0)
+    model = WebuiModel()
+    run = small_runs.run_in(folder, model, settings)
+    with model.borrowed():
+        for _ in run.events():
+            pass
+    learned = run.result("last")
+    assert list(learned.vectors) == [encoder.name for encoder in model.text_encoders]
+    start = vectors_of_words(model, "the dog", 1)
+    assert all((rows - start[name]).abs().max() > 0.001 for name, rows in learned.vectors.items())
+    database = sd_hijack.model_hijack.embedding_db
+    path = save_embedding(learned, Path(database.embedding_dirs.popitem()[0]) / "zxqvtaught", "safetensors")
+    database.add_embedding_dir(str(path.parent))
+    database.load_textual_inversion_embeddings(force_reload=True)
+    assert "zxqvtaught" in database.word_embeddings and "zxqvtaught" not in database.skipped_embeddings
+    with model.borrowed(), torch.no_grad():
+        same(encode_prompts(model, ["zxqvtaught"], {"zxqvtaught": learned.vectors}), told(["zxqvtaught"]))
 
 
 # ---- as it was found -----------------------------------------------------------------------------------------------
@@ -234,7 +300,8 @@ def save_lora(name: str) -> None:
 
 
 def check_a_hypernetwork_of_the_last_generation_is_taken_off() -> None:
-    model, width = WebuiModel(), WebuiModel().text_encoders[0].vocabulary.shape[1]
+    model = WebuiModel()
+    width = sum(encoder.vocabulary.shape[1] for encoder in model.text_encoders)
     plain = answer(model)
     with torch.random.fork_rng():
         torch.manual_seed(5)

@@ -25,7 +25,10 @@ CHECKS = [
 ]
 FLAGS = ["--skip-torch-cuda-test", "--use-cpu", "all", "--no-half", "--do-not-download-clip", "--disable-nan-check"]
 CHECKPOINTS = [path for path in os.environ.get("PSEUDOWORD_WEBUI_CHECKPOINTS", "").split(os.pathsep) if path]
-WAYS = {"as it is": [], "--medvram": ["--medvram"]} | {Path(path).stem: ["--ckpt", path] for path in CHECKPOINTS}
+SDXL = "SDXL, small and random"
+WAYS = {"as it is": [], "--medvram": ["--medvram"], SDXL: ["--skip-load-model-at-start"]} | {
+    Path(path).stem: ["--ckpt", path] for path in CHECKPOINTS
+}
 
 pytestmark = [
     pytest.mark.slow,
@@ -55,6 +58,9 @@ def problems(way: str, data: Path) -> dict[str, str]:
     assert WEBUI and PYTHON
     command = [PYTHON, str(PROGRAM), *FLAGS, "--data-dir", str(data), *WAYS[way]]
     environment = {**os.environ, "OMP_NUM_THREADS": "1"}
+    if way == SDXL:
+        tokenizer = data / "models" / "Stable-diffusion" / "pseudoword-mini" / "tokenizer"
+        environment["MADE_OF"] = f"{tokenizer}|ViT-S-32-alt"
     done = subprocess.run(command, cwd=data, env=environment, capture_output=True, text=True, timeout=900)
     found = [json.loads(line) for line in done.stdout.splitlines() if line.startswith('{"check"')]
     assert found, done.stdout[-3000:] + done.stderr[-3000:]

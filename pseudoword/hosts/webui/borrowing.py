@@ -8,6 +8,8 @@ from typing import Any
 
 import ldm.modules.attention
 import ldm.modules.diffusionmodules.openaimodel
+import sgm.modules.attention
+import sgm.modules.diffusionmodules.openaimodel
 from modules import devices, extra_networks, lowvram, processing, sd_hijack, sd_hijack_optimizations, shared
 from torch import nn
 
@@ -70,7 +72,10 @@ def attention_for_training() -> Iterator[None]:
         yield
         return
     forward = sd_hijack_optimizations.scaled_dot_product_attention_forward
-    with swapped(ldm.modules.attention.CrossAttention, "forward", forward):
+    with (
+        swapped(ldm.modules.attention.CrossAttention, "forward", forward),
+        swapped(sgm.modules.attention.CrossAttention, "forward", forward),
+    ):
         yield
 
 
@@ -78,13 +83,18 @@ def attention_for_training() -> Iterator[None]:
 def without_checkpointing() -> Iterator[None]:
     """Blocks keep what they computed, in place of computing it twice.
 
-    ldm's own checkpointing, which the usual configurations turn on, fails where weights want no gradient.
+    ldm's own checkpointing, which the usual configurations turn on, fails where weights want no gradient; so does
+    that of sgm, which SDXL is built of.
     """
-    blocks = (
-        ldm.modules.attention.BasicTransformerBlock,
-        ldm.modules.diffusionmodules.openaimodel.ResBlock,
-        ldm.modules.diffusionmodules.openaimodel.AttentionBlock,
-    )
+    blocks = [
+        block
+        for library in (ldm, sgm)
+        for block in (
+            library.modules.attention.BasicTransformerBlock,
+            library.modules.diffusionmodules.openaimodel.ResBlock,
+            library.modules.diffusionmodules.openaimodel.AttentionBlock,
+        )
+    ]
     with ExitStack() as stack:
         for block in blocks:
             stack.enter_context(swapped(block, "forward", block._forward))

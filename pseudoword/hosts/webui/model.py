@@ -13,6 +13,7 @@ import k_diffusion.sampling
 import torch
 from modules import devices, hashes, sd_models, sd_samplers_common, sd_unet, sd_vae, shared
 from PIL import Image
+from sgm.modules.distributions.distributions import DiagonalGaussianDistribution
 from torch import Tensor
 from torch.nn import functional
 
@@ -30,7 +31,7 @@ from ...diffusion import (
 )
 from ...errors import ModelError, TrainingError
 from ..sampling import rows_for, same_length, to_pictures
-from .borrowing import borrowed
+from .borrowing import borrowed, swapped
 from .text_encoders import text_encoders_of
 
 
@@ -48,7 +49,7 @@ class WebuiModel:
         info = net.sd_checkpoint_info
         self.title: str = info.name_for_extra
         self.sha256: str = info.sha256 or hashes.calculate_sha256(info.filename)  # None with --no-hashing
-        self.architecture: Architecture = "sd2" if net.is_sd2 else "sd1"
+        self.architecture: Architecture = architecture_of(net)
         self.prediction: Prediction = "v" if net.parameterization == "v" else "epsilon"
         self.schedule = NoiseSchedule(net.alphas_cumprod_original.cpu())
         self.device: torch.device = devices.device
@@ -61,7 +62,7 @@ class WebuiModel:
 
     @property
     def text_encoders(self) -> Sequence[TextEncoder]:
-        """One, `clip_l` or `open_clip_h`."""
+        """One, `clip_l` or `open_clip_h`, or for SDXL `clip_l` and `clip_g`."""
         return text_encoders_of(loaded_net())
 
     @contextmanager
@@ -77,8 +78,8 @@ class WebuiModel:
     def encode_images(self, pixels: Tensor) -> LatentDistribution:
         """Latents of `pixels` (B, 3, H, W) in [-1, 1], by the VAE that is chosen. Raises ModelError for NaN."""
         net = loaded_net()
-        with torch.no_grad(), devices.without_autocast():
-            posterior = net.encode_first_stage(pixels.to(devices.device, devices.dtype_vae))
+        with torch.no_grad(), devices.without_autocast(), swapped(DiagonalGaussianDistribution, "sample", whole):
+            posterior = net.first_stage_model.encode(pixels.to(devices.device, devices.dtype_vae))
         mean, deviation = posterior.mean.float(), posterior.std.float()
         if not mean.isfinite().all():
             raise ModelError(
@@ -98,7 +99,7 @@ class WebuiModel:
     def predict(self, latents: Tensor, timesteps: Tensor, conditioning: Conditioning) -> Tensor:
         """The UNet's answer (B, 4, h, w) for noisy `latents` at `timesteps` (B,); gradients reach the conditioning."""
         latents = latents.to(devices.device)
-        told = self._told(latents, conditioning.context.to(devices.device))
+        told = self._told(latents, conditioning)
         answer: Tensor = loaded_net().apply_model(latents, timesteps.to(devices.device), told)
         return answer.float()
 
@@ -115,16 +116,15 @@ class WebuiModel:
 
         DPM++ 2M on Karras' noise levels, as the standalone model does, one picture at a time.
         """
-        told, against = rows_for(conditioning.context, len(seeds)), rows_for(negative.context, len(seeds))
+        told, against = row_for_each(conditioning, len(seeds)), row_for_each(negative, len(seeds))
         pictures: list[Image.Image] = []
-        for place, seed in enumerate(seeds):
-            some = slice(place, place + 1)
-            context = torch.cat(same_length(against[some], told[some])).to(devices.device)
-            pictures += to_pictures(self.decode_latents(self._denoise(context, sampling, seed, between_steps)))
+        for toward, away, seed in zip(told, against, seeds, strict=True):
+            latents = self._denoise(guiding(away, toward), sampling, seed, between_steps)
+            pictures += to_pictures(self.decode_latents(latents))
         return pictures
 
-    def _denoise(self, context: Tensor, sampling: Sampling, seed: int, between_steps: BetweenPasses) -> Tensor:
-        """Latents (1, 4, h, w) of the picture that `context` (2, 77·chunks, D), away and toward, asks for."""
+    def _denoise(self, guides: Conditioning, sampling: Sampling, seed: int, between_steps: BetweenPasses) -> Tensor:
+        """Latents (1, 4, h, w) of the picture that `guides`, of two rows, away and toward, ask for."""
         shape = (1, 4, sampling.height // self.latent_factor, sampling.width // self.latent_factor)
         noise = torch.randn(shape, generator=torch.Generator().manual_seed(seed)).to(devices.device)
         denoiser = self._denoiser()
@@ -134,7 +134,7 @@ class WebuiModel:
         def guided(latents: Tensor, sigma: Tensor) -> Tensor:
             doubled = torch.cat([latents, latents])
             # Made anew each step: between two of them another checkpoint may have come and gone.
-            answer = self._denoiser()(doubled, torch.cat([sigma, sigma]), cond=self._told(doubled, context))
+            answer = self._denoiser()(doubled, torch.cat([sigma, sigma]), cond=self._told(doubled, guides))
             away, toward = answer.chunk(2)
             told: Tensor = away + sampling.guidance * (toward - away)
             return told
@@ -151,14 +151,19 @@ class WebuiModel:
         kind = "CompVisVDenoiser" if self.prediction == "v" else "CompVisDenoiser"
         return getattr(k_diffusion.external, kind)(loaded_net())
 
-    def _told(self, latents: Tensor, context: Tensor) -> dict[str, list[Tensor]]:
-        """What the UNet gets besides `latents` (B, 4, h, w): `context`, and for inpainting models what is not masked.
+    def _told(self, latents: Tensor, conditioning: Conditioning) -> dict[str, Any]:
+        """What the UNet gets besides `latents` (B, 4, h, w): `conditioning`, and for inpainting what is not masked.
 
         Everything is masked then: a mask (1, h, w) of ones above the latents of a gray picture, as in the WebUI.
         """
-        told = {"c_crossattn": [context]}
-        if loaded_net().model.conditioning_key == "hybrid":
-            height, width = latents.shape[2:]
+        net, height, width = loaded_net(), *latents.shape[2:]
+        context = conditioning.context.to(devices.device)
+        if conditioning.pooled is None:
+            told: dict[str, Any] = {"c_crossattn": [context]}
+        else:
+            pooled = conditioning.pooled.to(devices.device)
+            told = {"crossattn": context, "vector": sizes_after(pooled, height, width, self.latent_factor, net)}
+        if net.model.conditioning_key == "hybrid" or net.is_sdxl_inpaint:
             if (height, width) not in self._masked:
                 gray = torch.zeros((1, 3, height * self.latent_factor, width * self.latent_factor))
                 self._masked[height, width] = functional.pad(self.encode_images(gray).mean, (0, 0, 0, 0, 1, 0), value=1)
@@ -218,8 +223,10 @@ def refuse_unfit(net: Any) -> None:
             "With --lowvram the model is moved piece by piece and cannot be trained on; "
             "start the WebUI with --medvram instead, which needs about 4 GB."
         )
-    if not (net.is_sd1 or net.is_sd2):
-        raise ModelError(f"{name} is no Stable Diffusion 1.x or 2.x; choose a checkpoint of one of these.")
+    if not (net.is_sd1 or net.is_sd2 or net.is_sdxl):
+        raise ModelError(f"{name} is no Stable Diffusion 1.x, 2.x or SDXL; choose a checkpoint of one of these.")
+    if net.is_sdxl and any(embedder.input_key == "aesthetic_score" for embedder in net.conditioner.embedders):
+        raise ModelError(f"{name} only refines pictures of SDXL; choose the checkpoint that begins them.")
     if net.cond_stage_key == "edit" or net.model.conditioning_key not in ("crossattn", "hybrid"):
         raise ModelError(f"{name} is made for a special purpose; choose a checkpoint that makes pictures from text.")
     if getattr(net, "depth_model", None) is not None:
@@ -233,8 +240,54 @@ def refuse_unfit(net: Any) -> None:
         raise ModelError(f"{name} was unloaded from the GPU; choose it at the top again to load it.")
 
 
+def architecture_of(net: Any) -> Architecture:
+    """What kind of model `net` is, of those that `refuse_unfit` lets pass."""
+    return "sdxl" if net.is_sdxl else "sd2" if net.is_sd2 else "sd1"
+
+
+def whole(distribution: DiagonalGaussianDistribution) -> DiagonalGaussianDistribution:
+    """In the place of a draw: SDXL's VAE gives nothing else of its `distribution`."""
+    return distribution
+
+
+def row_for_each(conditioning: Conditioning, count: int) -> list[Conditioning]:
+    """`conditioning` in `count` single rows, its only one repeated where it has one. Raises SettingsError."""
+    contexts = rows_for(conditioning.context, count)
+    pooled = None if conditioning.pooled is None else rows_for(conditioning.pooled, count)
+    rows = [slice(place, place + 1) for place in range(count)]
+    return [Conditioning(contexts[row], None if pooled is None else pooled[row]) for row in rows]
+
+
+def guiding(away: Conditioning, toward: Conditioning) -> Conditioning:
+    """Both in two rows, with as many chunks."""
+    context = torch.cat(same_length(away.context, toward.context))
+    if away.pooled is None or toward.pooled is None:
+        return Conditioning(context)
+    return Conditioning(context, torch.cat([away.pooled, toward.pooled]))
+
+
+def sizes_after(pooled: Tensor, height: int, width: int, factor: int, net: Any) -> Tensor:
+    """What SDXL is told of a whole picture, (B, …): `pooled` (B, P), and the sizes of one of `height` times `factor`.
+
+    Those are its original size, where it was cropped (as the WebUI's settings say), and its size now (Podell et al.,
+    "SDXL", 2023).
+    """
+    size = (height * factor, width * factor)
+    crop = (shared.opts.sdxl_crop_top, shared.opts.sdxl_crop_left)
+    said = {"original_size_as_tuple": size, "crop_coords_top_left": crop, "target_size_as_tuple": size}
+    embedders = {embedder.input_key: embedder for embedder in net.conditioner.embedders}
+    parts = [
+        embedders[key](torch.tensor([said[key]], device=pooled.device, dtype=torch.float32).expand(len(pooled), -1))
+        for key in embedders
+        if key in said
+    ]
+    return torch.cat([pooled, *(part.to(pooled) for part in parts)], dim=1)
+
+
 def native_size_of(net: Any, latent_factor: int) -> int:
     """Pixels along one side of the pictures that the checkpoint was made with, as its configuration says."""
+    if net.is_sdxl:
+        return 1024
     size = int(net.image_size) * latent_factor
     # Stability AI's configuration of the 768-pixel model says 64 latents, which is that of the 512-pixel one.
     return 768 if net.is_sd2 and net.parameterization == "v" and size == 512 else size

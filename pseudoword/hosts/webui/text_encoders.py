@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from contextlib import nullcontext
+from contextlib import AbstractContextManager, nullcontext
 from functools import lru_cache
 from typing import Any
 
-from modules import devices
+from modules import devices, sd_hijack_clip, sd_hijack_open_clip
 from torch import Tensor, nn
 
 from ...diffusion import TextEncoder
@@ -45,7 +45,10 @@ def encoder_in(conditioner: Any, open_clip_name: str) -> TextEncoder:
         theirs = embedder.tokenizer
         tokenizer = BytePairTokenizer(dict(theirs.encoder), list(theirs.bpe_ranks))
         tower = embedder.transformer
-        clip = ClipTextEncoder(tower, tokenizer, "clip_l", last_layer=layers_read(embedder), device=devices.device)
+        used = layers_read(embedder)
+        clip = ClipTextEncoder(
+            tower, tokenizer, "clip_l", device=devices.device, last_layer=used, final_norm=not is_of_sdxl(conditioner)
+        )
         return AsTheWebuiComputes(clip, tower)
     if not hasattr(embedder, "model"):
         raise ModelError(f"The model reads prompts with {type(embedder).__name__}; choose one that does with CLIP.")
@@ -53,8 +56,22 @@ def encoder_in(conditioner: Any, open_clip_name: str) -> TextEncoder:
     tokenizer.pad_id = conditioner.id_pad
     tower = embedder.model
     used = len(tower.transformer.resblocks) - embedder.layer_idx
-    open_clip = OpenClipTextEncoder(tower, tokenizer, open_clip_name, last_layer=used, device=devices.device)
+    of_sdxl = is_of_sdxl(conditioner)
+    open_clip = OpenClipTextEncoder(
+        tower, tokenizer, open_clip_name, used, device=devices.device, final_norm=not of_sdxl, pools=of_sdxl
+    )
     return AsTheWebuiComputes(open_clip, tower)
+
+
+def is_of_sdxl(conditioner: Any) -> bool:
+    """Whether a wrapper of the WebUI's gives layers as SDXL reads them, without the final layer norm."""
+    return isinstance(
+        conditioner,
+        (
+            sd_hijack_clip.FrozenCLIPEmbedderForSDXLWithCustomWords,
+            sd_hijack_open_clip.FrozenOpenCLIPEmbedder2WithCustomWords,
+        ),
+    )
 
 
 def layers_read(embedder: Any) -> int | None:
@@ -86,6 +103,14 @@ class AsTheWebuiComputes:
 
     def encode_layers(self, token_ids: Tensor, input_vectors: Tensor, clip_skips: Sequence[int]) -> Tensor:
         """As `encode` for each of `clip_skips`, (len(clip_skips), B, 77, D), from one pass."""
-        elsewhere = self.vocabulary.device.type != devices.device.type  # as with --medvram, between generations
-        with at_hand(self._tower) if elsewhere else nullcontext(), devices.autocast():
+        with self._at_hand(), devices.autocast():
             return self._inner.encode_layers(token_ids, input_vectors, clip_skips)
+
+    def pool(self, token_ids: Tensor, input_vectors: Tensor) -> Tensor | None:
+        """See `TextEncoder.pool`."""
+        with self._at_hand(), devices.autocast():
+            return self._inner.pool(token_ids, input_vectors)
+
+    def _at_hand(self) -> AbstractContextManager[None]:
+        elsewhere = self.vocabulary.device.type != devices.device.type  # as with --medvram, between generations
+        return at_hand(self._tower) if elsewhere else nullcontext()
