@@ -3,8 +3,9 @@
   "use strict";
 
   const { make, number, bar, isSeen, buttonCalled, refreshCards, fill, asked } = window.pseudoword;
-  const READING_MS = 300;
+  const READING_MS = 150;
   const IDLE_MS = 1000;
+  const UNSEEN_MS = 100; // nothing is asked for meanwhile: whoever opens the tab wants to see it at once
   const ROWS = 100;
   // Column of the server's table, title, and how a cell shows it.
   const COLUMNS = [
@@ -260,7 +261,7 @@
 
   const lookOn = async () => {
     await look();
-    window.setTimeout(lookOn, last.reading ? READING_MS : IDLE_MS);
+    window.setTimeout(lookOn, last.reading ? READING_MS : wasSeen ? IDLE_MS : UNSEEN_MS);
   };
 
   lookOn();

@@ -21,6 +21,8 @@ def check_name(name: str) -> str:
     Letters and digits of any script, dots, hyphens and underscores are allowed: nothing that a file system, the prompt
     syntax of A1111 (`(word:1.2)`, `[a|b]`, `<lora:x>`), or ComfyUI's `embedding:word` would read as something else.
     """
+    if not name:
+        raise SettingsError("An embedding needs a name; write one, such as my-cat.")
     composed = unicodedata.normalize("NFC", name)
     problem = _problem(composed)
     if problem is not None:

@@ -50,14 +50,15 @@ def read_pickle(
     position: int,
     call: Callable[[Name, tuple[Any, ...]], object],
     persistent: Callable[[object], object],
+    most_instructions: int = _MAX_INSTRUCTIONS,
 ) -> tuple[object, int]:
-    """The value of the pickle at `position`, and the position behind it.
+    """The value of the pickle at `position`, of at most so many instructions, and the position behind it.
 
     `call` says what a call of a named function with these arguments means, and raises EmbeddingFileError for functions
     that are none of its business; `persistent` resolves persistent ids. Raises EmbeddingFileError.
     """
     try:
-        return _Machine(memoryview(data), position, call, persistent).run()
+        return _Machine(memoryview(data), position, call, persistent).run(most_instructions)
     except _DAMAGED as error:
         raise EmbeddingFileError("its pickle is cut off or damaged") from error
 
@@ -77,8 +78,8 @@ class _Machine:
         self.stack: list[Any] = []
         self.memo: dict[int, Any] = {}
 
-    def run(self) -> tuple[object, int]:
-        for _ in range(_MAX_INSTRUCTIONS):
+    def run(self, most_instructions: int) -> tuple[object, int]:
+        for _ in range(most_instructions):
             code = self.data[self.position]
             self.position += 1
             if code == 0x2E:  # STOP
@@ -87,7 +88,7 @@ class _Machine:
             if instruction is None:
                 raise EmbeddingFileError(f"its pickle uses the instruction 0x{code:02x}, which no embedding needs")
             instruction(self)
-        raise EmbeddingFileError(f"its pickle has more than {_MAX_INSTRUCTIONS} instructions; is it an embedding?")
+        raise EmbeddingFileError(f"its pickle has more than {most_instructions} instructions; is it an embedding?")
 
     def take(self, count: int) -> bytes:
         if count > _MAX_TEXT_BYTES:

@@ -5,15 +5,18 @@ from __future__ import annotations
 import json
 import pickle
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
+from zipfile import BadZipFile
 
 import torch
 from PIL import Image
 from torch import Tensor
 
 from ..errors import MissingExtra, ModelError
+from .torchscript_file import is_torchscript, read_torchscript
 
 if TYPE_CHECKING:
     from open_clip import CLIP, CustomTextCLIP
@@ -74,7 +77,7 @@ def read_config(path: Path) -> dict[str, Any]:
 
 def load_weights(model: CLIP | CustomTextCLIP, weights: Path) -> None:
     """Put the tensors of a file into `model`. Raises ModelError where some lack or do not fit."""
-    tensors = read_weights(weights)
+    tensors = weights_for(model, weights)
     if "positional_embedding" in tensors and not hasattr(model, "positional_embedding"):
         from open_clip.model import convert_to_custom_text_state_dict
 
@@ -89,6 +92,18 @@ def load_weights(model: CLIP | CustomTextCLIP, weights: Path) -> None:
         model.load_state_dict(tensors)
     except RuntimeError as error:
         raise ModelError(f"{weights} does not fit its configuration: {' '.join(str(error).split())[:300]}") from error
+
+
+def weights_for(model: CLIP | CustomTextCLIP, path: Path) -> dict[str, Tensor]:
+    """The tensors of a file, without those of a TorchScript archive's modules that `model` does not know: its masks.
+
+    Raises ModelError.
+    """
+    with suppress(OSError, BadZipFile):
+        if path.suffix.lower() in TORCH_SUFFIXES and is_torchscript(path):
+            own = model.state_dict()
+            return {name: tensor for name, tensor in read_torchscript(path).items() if name in own}
+    return read_weights(path)
 
 
 def read_weights(path: Path) -> dict[str, Tensor]:

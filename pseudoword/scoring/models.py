@@ -19,9 +19,11 @@ from ..builtin import CHECKPOINT, OPEN_CLIP_FOLDER
 from ..errors import MissingExtra, ModelError
 from .clip import ClipScorer
 from .clip_files import TORCH_SUFFIXES
+from .torchscript_file import is_torchscript
 
 Origin = Literal["built in", "given", "Hugging Face's cache", "open_clip's cache", "not here"]
 
+OPENAI = "openai"
 CONFIG = "open_clip_config.json"
 # open_clip's own order.
 WEIGHTS = ("open_clip_model.safetensors", "open_clip_pytorch_model.safetensors", "open_clip_pytorch_model.bin")
@@ -166,7 +168,19 @@ def _model_at(path: Path) -> ClipModel | None:
         return None
     architecture = max(fitting, key=len)
     problem = _problem(path) or _text_tower_problem(architecture)
-    return ClipModel(path.stem, "given", path, architecture=architecture, size_bytes=_size(path), problem=problem)
+    tag = OPENAI if _is_of_openai(path, architecture) else ""
+    return ClipModel(path.stem, "given", path, None, architecture, tag, _size(path), problem)
+
+
+def _is_of_openai(path: Path, architecture: str) -> bool:
+    """Whether a weight file that is called like one of OpenAI's models is in the form that OpenAI distributes.
+
+    Tools that describe pictures, such as the WebUI's interrogator, leave it in their own folders.
+    """
+    with suppress(OSError, zipfile.BadZipFile):
+        is_theirs = path.suffix.lower() in TORCH_SUFFIXES and is_torchscript(path)
+        return is_theirs and bool(_open_clip().pretrained.get_pretrained_cfg(architecture, OPENAI))
+    return False
 
 
 def _pretrained(architecture: str, tag: str, source: dict[str, Any]) -> ClipModel:
@@ -199,7 +213,7 @@ def _in_hub_cache(address: str) -> Iterator[Path]:
 
 def _is_quick(tag: str, source: dict[str, Any]) -> bool:
     """Whether a training used OpenAI's quick GELU; open_clip before 2.24 told only by names."""
-    return bool(source.get("quick_gelu", tag == "openai" or "quickgelu" in source.get("url", "")))
+    return bool(source.get("quick_gelu", tag == OPENAI or "quickgelu" in source.get("url", "")))
 
 
 def _problem(weights: Path) -> str:
@@ -207,9 +221,14 @@ def _problem(weights: Path) -> str:
     if weights.suffix.lower() not in SUFFIXES:
         return f"files of the kind {weights.suffix} are not read"
     if weights.suffix.lower() in TORCH_SUFFIXES:
-        with suppress(OSError, zipfile.BadZipFile), zipfile.ZipFile(weights) as archive:
-            if any(name.endswith("/constants.pkl") for name in archive.namelist()):
-                return "its file is a program with weights inside (TorchScript), which is not run; get its safetensors"
+        try:
+            zipfile.ZipFile(weights).close()
+        except (zipfile.BadZipFile, NotImplementedError, ValueError):
+            with suppress(OSError), weights.open("rb") as file:
+                if file.read(2) == b"PK":  # torch's older files are no archives
+                    return f"its file {weights.name} is cut off; delete it, and download it again"
+        except OSError:
+            pass
     return ""
 
 

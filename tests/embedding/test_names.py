@@ -20,7 +20,6 @@ def test_letters_digits_dots_hyphens_and_underscores_are_allowed(name: str) -> N
 @pytest.mark.parametrize(
     ("name", "reason"),
     [
-        ("", "no letter or digit"),
         ("--", "no letter or digit"),
         ("x" * 101, "longer than"),
         ("猫" * 80, "longer than"),
@@ -49,6 +48,11 @@ def test_letters_digits_dots_hyphens_and_underscores_are_allowed(name: str) -> N
 def test_other_names_are_refused_with_the_reason(name: str, reason: str) -> None:
     with pytest.raises(SettingsError, match=f"cannot be used for an embedding: .*{reason}"):
         check_name(name)
+
+
+def test_that_there_is_no_name_yet_is_said_as_such() -> None:
+    with pytest.raises(SettingsError, match="needs a name"):
+        check_name("")
 
 
 def test_a_name_typed_in_two_ways_is_one_name() -> None:

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import io
 import json
 import shutil
+import warnings
 import zipfile
 from collections.abc import Iterator
 from pathlib import Path
@@ -25,6 +27,7 @@ from pseudoword.scoring.models import (
     named,
     pretrained_models,
 )
+from pseudoword.scoring.torchscript_file import read_torchscript
 from tests import tiny_models
 from tests.scoring.pictures import clip_folder, picture
 
@@ -132,14 +135,101 @@ def test_what_lies_in_hugging_face_s_cache_is_found(home: Path) -> None:
     assert (here.origin, here.weights) == ("Hugging Face's cache", weights)
 
 
-def test_a_program_with_weights_inside_is_listed_and_never_run(home: Path) -> None:
-    cached = home / ".cache" / "clip" / "ViT-B-32.pt"
-    cached.parent.mkdir(parents=True)
-    with zipfile.ZipFile(cached, "w") as archive:
-        archive.writestr("archive/constants.pkl", b"")
-    [here] = [model for model in pretrained_models() if model.weights is not None]
-    assert "TorchScript" in here.problem and choose_default(models_here()).origin == "built in"
-    with pytest.raises(ModelError, match="not run"):
+@pytest.fixture(scope="module")
+def traced(folder: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The model of `folder` as OpenAI distributes its own: a program with the weights inside, written by torch."""
+    scorer = ClipScorer.load(folder / "open_clip_config.json", folder / "open_clip_model.safetensors")
+    side = json.loads((folder / "open_clip_config.json").read_text())["model_cfg"]["vision_cfg"]["image_size"]
+    pictures, texts = torch.ones(1, 3, side, side), torch.ones(1, 77, dtype=torch.long)
+    path = tmp_path_factory.mktemp("traced") / "traced.pt"
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        traced = torch.jit.trace_module(scorer._model, {"forward": (pictures, texts)}, check_trace=False)
+        torch.jit.save(traced, str(path))
+    return path
+
+
+def test_weights_in_a_program_are_read_and_the_program_is_never_run(folder: Path, traced: Path) -> None:
+    plain = ClipScorer.load(folder / "open_clip_config.json", folder / "open_clip_model.safetensors")
+    read = ClipScorer.load(folder / "open_clip_config.json", traced)
+    assert read.identity == plain.identity
+    assert torch.equal(read.text_features(["a dog"]), plain.text_features(["a dog"]))
+    tensors = read_torchscript(traced)
+    assert all(torch.equal(tensors[name], weight) for name, weight in plain._model.named_parameters())
+
+
+@pytest.mark.parametrize("keep", [0.2, 0.6, 0.99])
+def test_a_program_with_weights_that_is_cut_off_is_named(
+    folder: Path, traced: Path, tmp_path: Path, keep: float
+) -> None:
+    data = traced.read_bytes()
+    (tmp_path / "cut.pt").write_bytes(data[: int(keep * len(data))])
+    with pytest.raises(ModelError, match="cut.pt is cut off"):
+        ClipScorer.load(folder / "open_clip_config.json", tmp_path / "cut.pt")
+
+
+@pytest.mark.parametrize("wrong", [b"os\nsystem\n", b"torch._utils\n_rebuild_tensor_v3\n"])
+def test_a_program_s_pickle_that_wants_more_than_weights_is_refused(traced: Path, tmp_path: Path, wrong: bytes) -> None:
+    forged = tmp_path / "forged.pt"
+    with zipfile.ZipFile(traced) as source, zipfile.ZipFile(forged, "w") as target:
+        for name in source.namelist():
+            data = source.read(name)
+            if name.endswith("/data.pkl"):
+                data = data.replace(b"torch._utils\n_rebuild_tensor_v2\n", wrong)
+            target.writestr(name, data)
+    with pytest.raises(ModelError, match="nothing of it was run"):
+        read_torchscript(forged)
+
+
+def test_modules_that_hold_one_another_again_and_again_end_the_reading(tmp_path: Path) -> None:
+    """Each of 60 modules holds the one before twice: it would be 2^60 tensors by name."""
+    twice = b"c__torch__\nModule\n)\x81}(X\x01\x00\x00\x00ah%cX\x01\x00\x00\x00bh%cubq%c"
+    modules = b"".join(twice % (place, place, place + 1) for place in range(60))
+    with zipfile.ZipFile(tmp_path / "shared.pt", "w") as archive:
+        archive.writestr("shared/data.pkl", b"\x80\x02K\x01q\x00" + modules + b".")
+        archive.writestr("shared/constants.pkl", b"")
+    with pytest.raises(ModelError, match="more than any model"):
+        read_torchscript(tmp_path / "shared.pt")
+
+
+@pytest.mark.parametrize(
+    ("place", "value"), [(6, 99), (8, 1), (10, 99)], ids=["of a later version", "encrypted", "packed otherwise"]
+)
+def test_an_archive_of_an_unknown_kind_is_refused_and_does_not_keep_others_from_the_list(
+    home: Path, tmp_path: Path, place: int, value: int
+) -> None:
+    file = tmp_path / "ViT-B-32-mine.pt"
+    with zipfile.ZipFile(file, "w") as archive:
+        archive.writestr("mine/data.pkl", b"N.")
+        archive.writestr("mine/constants.pkl", b"")
+    data = bytearray(file.read_bytes())
+    data[data.index(b"PK\1\2") + place] = value  # in the archive's directory
+    file.write_bytes(data)
+    assert [model.name for model in models_at(tmp_path)] == ["ViT-B-32-mine"]
+    with pytest.raises(ModelError, match="cut off or damaged"):
+        read_torchscript(file)
+
+
+def test_openai_s_own_file_in_another_tool_s_folder_is_read_with_openai_s_activation(
+    home: Path, traced: Path, tmp_path: Path
+) -> None:
+    shutil.copyfile(traced, tmp_path / "ViT-L-14.pt")
+    (found,) = models_at(tmp_path)
+    assert (found.name, found.architecture, found.tag, found.problem) == ("ViT-L-14", "ViT-L-14", "openai", "")
+    with pytest.raises(ModelError, match="does not fit its configuration"):  # this one is far smaller
+        load_model(found)
+
+
+def test_a_download_that_was_cut_off_is_listed_with_the_remedy(home: Path) -> None:
+    file = home / ".cache" / "clip" / "ViT-B-32.pt"
+    file.parent.mkdir(parents=True, exist_ok=True)
+    whole = io.BytesIO()
+    with zipfile.ZipFile(whole, "w") as archive:
+        archive.writestr("archive/data.pkl", b"0" * 100)
+    file.write_bytes(whole.getvalue()[:-30])
+    (here,) = [model for model in models_here() if model.name == "ViT-B-32:openai"]
+    assert here.problem == "its file ViT-B-32.pt is cut off; delete it, and download it again"
+    with pytest.raises(ModelError, match="cut off"):
         load_model(here)
 
 
