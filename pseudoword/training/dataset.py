@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Collection, Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -31,6 +31,17 @@ class Picture:
     width: int
     height: int
     filewords: str
+
+    def too_small_for(self, size: int) -> Skipped | None:
+        """Why a training at `size` pixels would pass over it, None where it would not."""
+        least = max(MIN_SIDE, -(-size // MAX_ENLARGEMENT))
+        if min(self.width, self.height) >= least:
+            return None
+        return Skipped(
+            self.path,
+            f"it has {self.width} × {self.height} pixels, and training at {size} needs {least} on each side; "
+            "give a larger picture",
+        )
 
     def load(self) -> Image.Image:
         """The picture as a person sees it, mode RGB, with gray where it is transparent. Raises DatasetError."""
@@ -75,16 +86,7 @@ class PictureSet:
 
         Raises DatasetError if none is left.
         """
-        least = max(MIN_SIDE, -(-size // MAX_ENLARGEMENT))
-        return self.without(
-            Skipped(
-                picture.path,
-                f"it has {picture.width} × {picture.height} pixels, and training at {size} needs {least} on each side; "
-                "give a larger picture",
-            )
-            for picture in self.pictures
-            if min(picture.width, picture.height) < least
-        )
+        return self.without(skip for picture in self.pictures if (skip := picture.too_small_for(size)))
 
 
 def find_pictures(source: Path | Sequence[Path], settings: TrainSettings) -> PictureSet:
@@ -95,18 +97,41 @@ def find_pictures(source: Path | Sequence[Path], settings: TrainSettings) -> Pic
     does not exist, if no picture is usable, or if the template file is not.
     """
     load_templates(settings.templates)
-    sources = [Path(source)] if isinstance(source, (str, Path)) else [Path(path) for path in source]
-    paths = list(dict.fromkeys(path for place in sources for path in _candidates(place)))
+    paths = files_at(source)
     pictures: list[Picture] = []
     skipped: list[Skipped] = []
     seen: dict[bytes, Path] = {}
     for path in paths:
         try:
-            pictures.append(_looked_at(path, settings, seen))
+            pictures.append(look_at(path, settings, seen))
         except DatasetError as problem:
             skipped.append(Skipped(path, str(problem).rstrip(".")))
     found = PictureSet(tuple(pictures), ()).without(skipped)
     return found if settings.size is None else found.large_enough(settings.size)
+
+
+def files_at(source: Path | Sequence[Path]) -> list[Path]:
+    """The files at `source` that should be pictures, see `find_pictures`; none is opened. Raises DatasetError."""
+    sources = [Path(source)] if isinstance(source, (str, Path)) else [Path(path) for path in source]
+    return list(dict.fromkeys(path for place in sources for path in _candidates(place)))
+
+
+def files_without(source: Path | Sequence[Path], left_out: Collection[Path]) -> list[Path]:
+    """Those of `files_at` that are not `left_out`.
+
+    Raises DatasetError, also where none remains, and for a path that is none of them.
+    """
+    found = files_at(source)
+    for path in left_out:
+        if path not in found:
+            raise DatasetError(
+                f"There is no picture called {path.name!r} to leave out; give the name of a file there, or check the "
+                "pictures again."
+            )
+    left = [path for path in found if path not in left_out]
+    if not any(path.suffix.lower() in SUFFIXES for path in left):
+        raise DatasetError("All pictures are left out; take some of them back, or give others.")
+    return left
 
 
 def _candidates(source: Path) -> Iterator[Path]:
@@ -156,7 +181,7 @@ def _no_pictures(source: Path, files: Sequence[Path], entries: Sequence[Path]) -
     return f"The folder {str(source)!r} holds no picture, only {' and '.join(has)}; {remedy}."
 
 
-def _looked_at(path: Path, settings: TrainSettings, seen: dict[bytes, Path]) -> Picture:
+def look_at(path: Path, settings: TrainSettings, seen: dict[bytes, Path]) -> Picture:
     """The picture at `path`, noted in `seen` by its pixels. Raises DatasetError with the reason it is unusable."""
     if path.suffix.lower() in FOREIGN_SUFFIXES:
         raise DatasetError(f"{path.suffix} files are not read; save it as PNG or JPEG")
