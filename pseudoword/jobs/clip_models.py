@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import AbstractContextManager, contextmanager
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -66,17 +66,19 @@ class ClipModels:
         raise ModelError(f"No CLIP model is called {name[:100]!r}; read the list of models again and choose one.")
 
     @contextmanager
-    def using(self, model: ClipModel) -> Iterator[ClipScorer]:
+    def using(self, model: ClipModel, *, inside_turn: bool = False) -> Iterator[ClipScorer]:
         """`model`, ready for passes, for about a second at a time where others may wait for the device.
 
-        Raises ModelError, also for one that is not on this disk: nothing is downloaded here.
+        Who has the turn already, as a generation of the WebUI has, says so with `inside_turn`. Raises ModelError, also
+        for one that is not on this disk: nothing is downloaded here.
         """
         scorer = self._loaded(model)
         device = self._device()
         if device.type == CPU.type:
+            scorer.move(device)  # it may have stayed where it was before the setting was changed
             yield scorer
             return
-        with self._turns:
+        with nullcontext() if inside_turn else self._turns:
             scorer.move(device)
             try:
                 yield scorer

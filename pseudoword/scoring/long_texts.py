@@ -6,6 +6,7 @@ from collections.abc import Callable, Sequence
 from typing import Literal
 
 LongTexts = Literal["cut", "mean"]
+EMPTY_TEXT = "A text is empty; how well pictures fit it says little."
 
 
 def parts_of(text: str, count: Callable[[str], int], room: int) -> list[str]:
@@ -28,6 +29,12 @@ def parts_of(text: str, count: Callable[[str], int], room: int) -> list[str]:
             if not words[0]:
                 del words[0]
     return parts or [""]
+
+
+def told_of(text: str, count: int, room: int, long: LongTexts) -> str:
+    """What to say of a text that has `count` tokens, more than the `room` there is."""
+    done = "the rest is cut off" if long == "cut" else "it is read in parts, whose mean counts"
+    return f"The text {text[:40]!r} … has {count} tokens, and the model reads {room}: {done}."
 
 
 def _fitting(pieces: Sequence[str], glue: str, count: Callable[[str], int], room: int) -> int:

@@ -74,10 +74,9 @@ def probabilities(cosines: Tensor, logit_scale: float) -> Tensor:
 def matrix_rows(scores: Scores, pictures: Sequence[str], texts: Sequence[str]) -> Iterator[list[str | float | bool]]:
     """A table's header, then one row for each pair of picture and text, with what marks it."""
     yield ["picture", "text", "cosine", "clip score", "probability", "best text", "best picture", "diagonal", "model"]
-    chances, best_texts, best_pictures = scores.probabilities, scores.best_texts, scores.best_pictures
+    figures = [values.tolist() for values in (scores.cosines, scores.clip_scores, scores.probabilities)]
+    best_texts, best_pictures, is_square = scores.best_texts, scores.best_pictures, scores.is_square
     for row, picture in enumerate(pictures):
         for column, text in enumerate(texts):
-            cosine = scores.cosines[row, column]
-            figures = [round(float(value), 6) for value in (cosine, clip_scores(cosine), chances[row, column])]
-            marks = [best_texts[row] == column, best_pictures[column] == row, scores.is_square and row == column]
-            yield [picture, text, *figures, *marks, scores.model]
+            marks = [best_texts[row] == column, best_pictures[column] == row, is_square and row == column]
+            yield [picture, text, *(round(values[row][column], 6) for values in figures), *marks, scores.model]

@@ -23,6 +23,7 @@ OPENAI_SEVEN_TEMPLATES = (
     "art of the {}.",
     "a photo of the small {}.",
 )
+TEMPLATES = {"plain": PLAIN_TEMPLATE, "openai": OPENAI_SEVEN_TEMPLATES}
 
 
 def class_features(
@@ -39,5 +40,7 @@ def class_features(
         if "{}" not in template:
             raise SettingsError(f"The template {template[:60]!r} has no {{}}, which stands for the class; put one in.")
     texts = [template.replace("{}", name) for name in classes for template in templates]
-    features = scorer.text_features(texts, long).unflatten(0, (len(classes), len(templates)))  # (C, templates, D)
+    # Not remembered: nobody asks for the same sentences again while a model is loaded, and there may be thousands.
+    each = scorer.text_features(texts, long, remember=False)
+    features = each.unflatten(0, (len(classes), len(templates)))  # (C, templates, D)
     return torch.stack([F.normalize(one.mean(dim=0), dim=0) for one in features])

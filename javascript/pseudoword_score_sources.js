@@ -1,0 +1,137 @@
+// Brings pictures into the score panel, from the clipboard and the WebUI's galleries, and shows the CLIP models there are.
+(() => {
+  "use strict";
+
+  const { make, isSeen, buttonCalled, asked } = window.pseudoword;
+  const EVERY_MS = 1000;
+  const GALLERIES = ["txt2img", "img2img"];
+  const MEGABYTE = 1024 * 1024;
+  let pasted = 0;
+
+  const panel = () => buttonCalled("score_start");
+
+  // As if they were dropped into the panel's field; Gradio uploads them, and the panel puts them into its tray.
+  const give = (files) => {
+    const field = document.querySelector("#pseudoword_score_pictures input[type=file]");
+    if (!field || !files.length) return;
+    const carrier = new DataTransfer();
+    for (const file of files) carrier.items.add(file);
+    field.files = carrier.files;
+    field.dispatchEvent(new Event("change", { bubbles: true }));
+  };
+
+  document.addEventListener("paste", (event) => {
+    if (!isSeen(panel())) return;
+    const pictures = [...(event.clipboardData?.files ?? [])].filter((file) => file.type.startsWith("image/"));
+    if (!pictures.length) return; // text, which belongs into the field it is pasted into
+    event.preventDefault();
+    // All that is copied on a page is called image.png.
+    give(pictures.map((file) => { pasted += 1; return new File([file], `pasted-${pasted}.${file.name.split(".").pop()}`, { type: file.type }); }));
+  });
+
+  const nameIn = (address) => decodeURIComponent(address.split("?")[0].split("/").pop());
+
+  const picturesOf = (gallery) => {
+    const all = [...new Set([...gallery.querySelectorAll("img")].map((image) => image.src))].filter((address) => address);
+    const single = all.filter((address) => !nameIn(address).startsWith("grid-")); // the WebUI's sheet of all of them
+    return single.length ? single : all;
+  };
+
+  const take = async (tab, told) => {
+    const addresses = picturesOf(document.getElementById(`${tab}_gallery`));
+    if (!addresses.length) { told.textContent = `There is no picture in ${tab} yet.`; return; }
+    told.textContent = "";
+    try {
+      give(await Promise.all(addresses.map(async (address) => {
+        const content = await (await fetch(address)).blob();
+        return new File([content], nameIn(address), { type: content.type });
+      })));
+    } catch (problem) {
+      told.textContent = `The pictures cannot be read (${problem.message}).`;
+    }
+  };
+
+  const drawSources = () => {
+    const place = document.getElementById("pseudoword-score-sources");
+    if (!place || place.childElementCount) return;
+    const there = GALLERIES.filter((tab) => document.getElementById(`${tab}_gallery`));
+    if (!there.length) return; // the studio has none
+    const told = make("span", "small");
+    told.setAttribute("role", "status");
+    for (const tab of there) {
+      const button = make("button", "score-button", `Take those of ${tab}`);
+      button.type = "button";
+      button.addEventListener("click", () => take(tab, told));
+      place.append(button);
+    }
+    place.append(told);
+  };
+
+  // ---- the CLIP models ----------------------------------------------------------------------------------------------
+
+  let models = null; // as the server told them last
+
+  const size = (bytes) => (bytes === null ? "" : bytes < 1e9 ? `${Math.max(1, Math.round(bytes / MEGABYTE))} MB` : `${(bytes / 1024 / MEGABYTE).toFixed(1)} GB`);
+
+  const lineOf = (model) => {
+    const line = document.createElement("tr");
+    const cells = [model.name, size(model.bytes), model.origin];
+    line.append(...cells.map((text) => Object.assign(document.createElement("td"), { textContent: text })));
+    const marks = document.createElement("td");
+    if (model.name === models.default) marks.append(make("span", "mark pseudoword-mark-good", "the best here"));
+    if (!model.is_usable) marks.append(make("span", "mark pseudoword-mark-bad", "cannot be used"), make("small", "library-problem", model.problem));
+    line.append(marks);
+    return line;
+  };
+
+  const downloadSays = ({ name, state, message, seconds }) => {
+    const told = state === "downloading" ? `${name} is being downloaded, for ${Math.round(seconds)} s so far.` : message;
+    const line = make("p", { downloading: "note", finished: "good", failed: "warning" }[state], told);
+    line.setAttribute("role", "status");
+    return line;
+  };
+
+  const drawModels = (place) => {
+    const table = make("table", "nearest");
+    const header = document.createElement("thead");
+    const titles = ["On this disk", "Size", "Where from", ""].map((text) => Object.assign(document.createElement("th"), { textContent: text }));
+    header.append(document.createElement("tr"));
+    header.firstChild.append(...titles);
+    const body = document.createElement("tbody");
+    body.append(...models.here.map(lineOf));
+    table.append(header, body);
+    const scroll = make("div", "word-scroll");
+    scroll.append(table);
+    place.replaceChildren(scroll, ...(models.download ? [downloadSays(models.download)] : []));
+  };
+
+  let isAsked = false; // since the panel came into view
+  let drawn = null;
+
+  const lookAtModels = async () => {
+    if (!isSeen(panel())) { isAsked = false; return; }
+    const isUnderWay = models?.download?.state === "downloading";
+    const place = document.getElementById("pseudoword-clips");
+    if (!isAsked || isUnderWay || isSeen(place)) {
+      try {
+        const before = JSON.stringify([models?.here, models?.elsewhere]);
+        models = await (await asked("clips")).json();
+        if (JSON.stringify([models.here, models.elsewhere]) !== before || !isAsked) buttonCalled("refresh_clips")?.click();
+        isAsked = true;
+      } catch (problem) {
+        place?.replaceChildren(make("p", "warning", `The models cannot be listed (${problem.message}).`));
+        return;
+      }
+    }
+    const now = JSON.stringify(models);
+    if (place && models && (now !== drawn || !place.childElementCount)) { drawModels(place); drawn = now; }
+  };
+
+  const lookAgain = async () => {
+    drawSources();
+    await lookAtModels();
+    window.setTimeout(lookAgain, EVERY_MS);
+  };
+
+  window.setTimeout(lookAgain, EVERY_MS);
+})();

@@ -1,0 +1,136 @@
+"""Scoring pictures in a real browser: dropped, pasted, from a folder; the matrix, and what can be taken along."""
+
+from __future__ import annotations
+
+import csv
+import json
+from pathlib import Path
+from typing import Any
+
+from PIL import Image
+
+from tests.scoring.pictures import hostile, with_prompt
+from tests.studio.conftest import PATIENCE_S, Studio
+from tests.studio.test_inspector_in_browser import Window
+
+PASTE = """base64 => {
+  const bytes = Uint8Array.from(atob(base64), letter => letter.charCodeAt(0));
+  const clipboardData = new DataTransfer();
+  clipboardData.items.add(new File([bytes], "image.png", { type: "image/png" }));
+  document.body.dispatchEvent(new ClipboardEvent("paste", { clipboardData, bubbles: true }));
+}"""
+PIXEL = "iVBORw0KGgoAAAANSUhEUgAAAAEAAAABCAYAAAAfFcSJAAAADUlEQVR42mNkYPhfDwAChwGA60e6kgAAAABJRU5ErkJggg=="
+CELLS = "#pseudoword_score_result td.pseudoword-score-cell"
+
+
+class ScoreWindow(Window):
+    """The score panel in a window of its own."""
+
+    def __init__(self, browser: Any, studio: Studio, width: int = 1300, theme: str = "light") -> None:
+        self.page = browser.new_page(viewport={"width": width, "height": 1000})
+        self.page.set_default_timeout(1000 * PATIENCE_S)
+        self.complaints = []
+        self.page.on("pageerror", lambda error: self.complaints.append(str(error)))
+        self.page.goto(f"{studio.address}/?__theme={theme}")
+        if width < 600:  # where the last tabs are folded away
+            self.page.click(".overflow-menu button")
+            self.page.click(".overflow-dropdown button:has-text('Score')")
+        else:
+            self.page.click("role=tab[name=Score]")
+        self.page.wait_for_selector("#pseudoword_score_start")
+
+    def drop(self, paths: list[Path], together: int) -> None:
+        """Drop pictures, and wait until so many are in the tray."""
+        self.page.set_input_files("#pseudoword_score_pictures input[type=file]", list(map(str, paths)))
+        self.is_told("pseudoword_score_count", f"{together} pictures")
+
+    def score(self, texts: str) -> None:
+        """Score beside `texts`, and wait for the matrix."""
+        self.page.evaluate("document.querySelector('.pseudoword-scores')?.remove()")
+        self.fill("score_texts", texts)
+        self.page.click("#pseudoword_score_start")
+        self.page.wait_for_selector(".pseudoword-score-table")
+
+
+def test_dropped_and_pasted_pictures_stand_beside_their_own_prompts(
+    browser: Any, studio: Studio, tmp_path: Path
+) -> None:
+    facts = "\nSteps: 1, Sampler: a, Seed: 1"
+    prompts = ["a (red:1.2) cat", "a <b>dog</b>"]
+    paths = [with_prompt(tmp_path / f"{place}.png", one + facts, place) for place, one in enumerate(prompts)]
+    window = ScoreWindow(browser, studio)
+    page = window.page
+    window.drop(paths, 2)
+    page.click("#pseudoword_score_prompts")
+    window.is_told("pseudoword_score_message", "on the line of its number")
+    page.evaluate(PASTE, PIXEL)
+    window.is_told("pseudoword_score_count", "3 pictures")
+    texts = page.input_value("#pseudoword_score_texts textarea")
+    assert texts == "a red cat\na <b>dog</b>"
+    window.score(f"{texts}\n{'word ' * 90}")
+    told = page.inner_text("#pseudoword_score_result")
+    for text in ("3 pictures beside 3 texts", "pseudoword-mini [", "3 × 128", "3 × 3", "of 3 (", "the rest is cut off"):
+        assert text in told, text
+    assert "2. a <b>dog</b>" in told and "3. pasted-1.png" in told
+    assert page.locator(CELLS).count() == 9 and page.locator(".pseudoword-score-own").count() == 3
+    assert (
+        page.locator(".pseudoword-score-text").count()
+        == 3
+        == page.locator(".pseudoword-score-picture[scope=row]").count()
+    )
+    page.wait_for_function("[...document.querySelectorAll('.pseudoword-score-thumbnail')].every(i => i.naturalWidth)")
+    page.click("#pseudoword_score_result label:has-text('Probability')")
+    shares = [float(text.split("%")[0]) for text in page.locator(CELLS).all_inner_texts()]
+    assert abs(sum(shares[:3]) - 100) < 0.3
+    page.click("#pseudoword_score_clear")
+    page.wait_for_function("document.querySelector('#pseudoword_score_count').innerText.trim() === ''")
+    assert not window.complaints
+
+
+def test_a_folder_is_scored_by_classes_and_taken_along(browser: Any, studio: Studio, tmp_path: Path) -> None:
+    sound, broken = hostile(tmp_path / "folder")
+    window = ScoreWindow(browser, studio)
+    page = window.page
+    window.fill("score_folder", str(tmp_path / "folder"))
+    page.click("#pseudoword_score_way label:has-text('Classes')")
+    page.click("#pseudoword_score_templates label:has-text('seven')")
+    window.score("cat\ndog\nhouse")
+    told = page.inner_text("#pseudoword_score_result")
+    assert "7 pictures beside 3 classes" in told and "6 pictures could not be read" in told
+    assert all(f"{name}:" in told for name in broken) and "1. cat" not in told
+    table = window.taken("#pseudoword_score_result a:has-text('CSV')", tmp_path)
+    lines = list(csv.DictReader(table.read_text(encoding="utf-8").splitlines()))
+    assert {line["picture"] for line in lines} == sound | broken and len(lines) == 27
+    figures = json.loads(window.taken("#pseudoword_score_result a:has-text('JSON')", tmp_path).read_text("utf-8"))
+    assert figures["labels"] == ["cat", "dog", "house"] and figures["are_classes"]
+    with Image.open(window.taken("#pseudoword_score_result a:has-text('PNG')", tmp_path)) as sheet:
+        assert sheet.width > 900
+    page.click("#pseudoword_score_result button:has-text('dog')")
+    column = [float(text.split("%")[0]) for text in page.locator(f"{CELLS}:nth-child(3)").all_inner_texts()]
+    assert column == sorted(column, reverse=True) and len(column) == 7
+    assert not window.complaints
+
+
+def test_the_models_are_listed_and_one_is_only_downloaded_after_a_yes(browser: Any, studio: Studio) -> None:
+    window = ScoreWindow(browser, studio)
+    page = window.page
+    page.click("#pseudoword_clips_fold >> text=CLIP models")
+    window.is_told("pseudoword-clips", "the best here")
+    window.is_told("pseudoword-clips", "built in")
+    page.click("#pseudoword_clip_wanted input")
+    page.locator("#pseudoword_clip_wanted li").first.click()
+    page.once("dialog", lambda dialog: dialog.dismiss())
+    page.click("#pseudoword_clip_download")
+    assert "download" not in page.inner_text("#pseudoword_clip_message")
+    page.once("dialog", lambda dialog: dialog.accept())
+    page.click("#pseudoword_clip_download")
+    window.is_told("pseudoword-clips", "could not be downloaded")
+
+
+def test_a_dark_and_narrow_page_shows_it_all(browser: Any, studio: Studio, tmp_path: Path) -> None:
+    hostile(tmp_path / "folder")
+    window = ScoreWindow(browser, studio, width=390, theme="dark")
+    window.fill("score_folder", str(tmp_path / "folder"))
+    window.score("a cat\n" + "\n".join(f"a dog of the kind {number}" for number in range(12)))
+    assert window.page.evaluate("document.documentElement.scrollWidth <= window.innerWidth"), "nothing sticks out"
+    assert not window.complaints
