@@ -6,20 +6,21 @@ import traceback
 from html import escape
 
 
-def register() -> type | None:
+def register() -> tuple[type, type] | None:
     """Register the extension, or, where that fails, a tab that says why: the WebUI starts in any case.
 
-    Gives the class of the panel in txt2img and img2img, which the WebUI looks for among the names in this file.
+    Gives the classes of the panels in txt2img and img2img, which the WebUI looks for among the names in this file.
     """
     try:
         from pseudoword.webui.clip_skip_script import ClipSkipScript
         from pseudoword.webui.registration import register
+        from pseudoword.webui.score_script import ClipScoreScript
     except Exception as problem:
         traceback.print_exc()
         show(f"Pseudoword could not start: {type(problem).__name__}: {problem}. The WebUI's console says more.")
         return None
     register()
-    return ClipSkipScript
+    return ClipSkipScript, ClipScoreScript
 
 
 def show(reason: str) -> None:
@@ -34,4 +35,4 @@ def show(reason: str) -> None:
     script_callbacks.on_ui_train_tabs(tab)
 
 
-ClipSkip = register()
+ClipSkip, ClipScore = register() or (None, None)
