@@ -34,11 +34,13 @@ class CacheFormat:
 class CacheFile:
     """The cache of one format in the file at `path`; None remembers nothing.
 
-    No method raises: where the file is of no use, nothing is known and nothing is kept. `problem` then says why.
+    No method raises: where the file is of no use, nothing is known and nothing is kept. `problem` then says why;
+    `renewals` counts how often what was there had to be thrown away.
     """
 
     def __init__(self, path: Path | None, format: CacheFormat) -> None:
         self.problem: str | None = None
+        self.renewals = 0
         self._path = path
         self._format = format
         self._connection: sqlite3.Connection | None = None
@@ -99,6 +101,7 @@ class CacheFile:
 
     def start_anew(self) -> None:
         """Throw away what is there."""
+        self.renewals += 1
         self.close()
         if self._path is not None and _thrown_away(self._path, self._opened_file):
             self.open()

@@ -10,7 +10,7 @@ import io
 import os
 import stat
 from collections import deque
-from collections.abc import Generator, Iterable, Sequence
+from collections.abc import Generator, Iterable, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, field
 from itertools import islice
@@ -92,23 +92,30 @@ def pictures_below(folder: Path) -> Listing:
 
 
 def folder_features(
-    paths: Iterable[str], scorer: ClipScorer, cache: FeatureCache, workers: int | None = None
+    paths: Iterable[str],
+    scorer: ClipScorer,
+    cache: FeatureCache,
+    workers: int | None = None,
+    at_once: int = IMAGES_AT_ONCE,
 ) -> Generator[Portion, None, None]:
     """Features of the pictures at the absolute `paths`, in this order; `cache` is asked first, and told what is new.
 
     A picture that cannot be read is named in its portion, and the others go on. `workers` is the number of threads
-    that decode, by default as many as there are processors.
+    that decode, by default as many as there are processors; `at_once` of the pictures that are not known are in a
+    portion.
     """
     pool = ThreadPoolExecutor(workers or os.cpu_count() or 1, thread_name_prefix="decoding")
     try:
-        line = _Line(scorer, cache)
+        line = _Line(scorer, cache, at_once)
         remaining = iter(paths)
         while some := list(islice(remaining, _LOOKED_UP_AT_ONCE)):
-            statuses = [_status(path) for path in some]
-            stamps = ["" if isinstance(status, str) else stamp_of(status) for status in statuses]
+            stamps, problems = _stamps(some)
             known = cache.of_files(some, stamps)
-            for path, status in zip(some, statuses, strict=True):
-                line.add(path, status if isinstance(status, str) else known.get(path) or pool.submit(_read, path, line))
+            if len(known) == len(some) and not line.waiting:
+                yield _portion_of(some, known)
+                continue
+            for path in some:
+                line.add(path, problems.get(path) or known.get(path) or pool.submit(_read, path, line))
                 if line.is_full:
                     yield line.take()
         while line.waiting:
@@ -137,6 +144,7 @@ class _Line:
 
     scorer: ClipScorer
     cache: FeatureCache
+    at_once: int
     waiting: deque[_Waiting] = field(default_factory=deque)
     read_ahead: int = 0
 
@@ -158,7 +166,7 @@ class _Line:
         unreadable: list[Unreadable] = []
         new: list[tuple[int, _Read]] = []  # places among `features`, and what is to be encoded for them
         remembered = 0
-        while self.waiting and len(new) < IMAGES_AT_ONCE and len(paths) < _LOOKED_UP_AT_ONCE:
+        while self.waiting and len(new) < self.at_once and len(paths) < _LOOKED_UP_AT_ONCE:
             path, found = self.waiting.popleft()
             if isinstance(found, Future):
                 self.read_ahead -= 1
@@ -206,15 +214,29 @@ def features_of(rows: Sequence[bytes]) -> Tensor:
     return torch.from_numpy(halves.astype(np.float32))
 
 
-def _status(path: str) -> os.stat_result | str:
-    """The state of a file, or why there is none."""
-    try:
-        status = os.stat(path)
-        return status if stat.S_ISREG(status.st_mode) else "it is no file, but a folder, a pipe or a device"
-    except FileNotFoundError:
-        return _GONE
-    except (OSError, ValueError) as problem:
-        return f"it cannot be read ({getattr(problem, 'strerror', None) or problem}); check that you may"
+def _portion_of(paths: Sequence[str], known: Mapping[str, Remembered]) -> Portion:
+    """A portion of `paths`, all of which are `known`."""
+    found = [known[path] for path in paths]
+    prompts = tuple([one.prompt for one in found])
+    return Portion(tuple(paths), features_of([one.feature for one in found]), prompts, len(found))
+
+
+def _stamps(paths: Sequence[str]) -> tuple[list[str], dict[str, str]]:
+    """Size and time of each file as `stamp_of` has them; of what is no file why, and the stamp ""."""
+    stamps, problems = [], {}
+    for path in paths:
+        try:
+            status = os.stat(path)
+            stamp = stamp_of(status)
+            if not stat.S_ISREG(status.st_mode):
+                stamp, problems[path] = "", "it is no file, but a folder, a pipe or a device"
+        except FileNotFoundError:
+            stamp, problems[path] = "", _GONE
+        except (OSError, ValueError) as problem:
+            reason = getattr(problem, "strerror", None) or problem
+            stamp, problems[path] = "", f"it cannot be read ({reason}); check that you may"
+        stamps.append(stamp)
+    return stamps, problems
 
 
 def _read(path: str, line: _Line) -> _Read:
@@ -235,11 +257,11 @@ def _read(path: str, line: _Line) -> _Read:
     known = line.cache.of_content(content)
     if known is not None:
         return _Read(content, known.prompt, stamp_of(status), status.st_mtime, known)
-    pixels = line.scorer.preprocess(_middle(on_gray(decode_picture(io.BytesIO(data)))))
+    pixels = line.scorer.preprocess(middle_of(on_gray(decode_picture(io.BytesIO(data)))))
     return _Read(content, prompt_in(data), stamp_of(status), status.st_mtime, pixels)
 
 
-def _middle(picture: Image.Image) -> Image.Image:
+def middle_of(picture: Image.Image) -> Image.Image:
     """The middle of a picture that is very long: open_clip would enlarge all of it before it cuts out a square."""
     longest = _LONGEST_RATIO * min(picture.size)
     left, top = (max(side - longest, 0) // 2 for side in picture.size)

@@ -21,9 +21,10 @@ def prompt_in(data: bytes) -> str:
     return prompt_of(infotext_in(data))
 
 
-def infotext_in(data: bytes) -> str:
-    """The whole text: prompt, negative prompt, and a line of facts."""
-    with suppress(Exception), Image.open(io.BytesIO(data), formats=FORMATS) as picture:
+def infotext_in(source: bytes | str) -> str:
+    """The whole text: prompt, negative prompt, and a line of facts; of a file's bytes, or of the file at a path."""
+    file = io.BytesIO(source) if isinstance(source, bytes) else source
+    with suppress(Exception), Image.open(file, formats=FORMATS) as picture:
         text = picture.info.get("parameters")
         if isinstance(text, str):
             return text[:MAX_LETTERS]
@@ -33,6 +34,15 @@ def infotext_in(data: bytes) -> str:
         if isinstance(comment, bytes):
             return _decoded(comment[: 2 * MAX_LETTERS])
     return ""
+
+
+def facts_of(infotext: str) -> dict[str, str]:
+    """What the line of facts says, such as {"Steps": "20", "Model": "v1-5"}; nothing where there is no such line."""
+    found = _FACT.findall(infotext.strip().split("\n")[-1])
+    if len(found) < _FEWEST_FACTS:
+        return {}
+    pairs = (fact.rstrip(",").partition(":") for fact in found)
+    return {name.strip(): value.strip().strip('"') for name, _, value in pairs}
 
 
 def prompt_of(infotext: str) -> str:

@@ -1,0 +1,409 @@
+// Finds pictures by a text or by another picture: the server searches, the page asks and shows what is found.
+(() => {
+  "use strict";
+
+  const { make, bar, isSeen, inWords, asked } = window.pseudoword;
+  const READING_MS = 1000;
+  const IDLE_MS = 4000;
+  const HITS = 48;
+  const UNDER_WAY = ["looking", "reading"];
+  const ROUTE = "pseudoword/v1/search";
+
+  const state = { text: "", like: "", sample: null, model: "", folder: "", since: "", until: "", checkpoint: "", least: "", most: "", words: "" };
+  let shown = null; // the hits that are shown: the last answer, all its hits so far, and the query they answer
+  let chosen = null; // the hit whose details are open
+  let index = null; // how the index stood last
+  let asking = 0;
+
+  const query = (more = {}) => {
+    const wanted = { ...state, ...more };
+    delete wanted.sample;
+    return new URLSearchParams(Object.entries(wanted).filter(([, value]) => value !== "" && value !== null));
+  };
+  const place = () => document.getElementById("pseudoword-search");
+  const part = (name) => place().querySelector(`.pseudoword-search-${name}`);
+  const count = (number, one) => `${number.toLocaleString()} ${one}${number === 1 ? "" : "s"}`;
+
+  const button = (text, onPress, name = "library-button") => {
+    const element = make("button", name, text);
+    element.type = "button";
+    element.addEventListener("click", onPress);
+    return element;
+  };
+
+  const posted = async (route, body) => {
+    const answer = await fetch(`${ROUTE}/${route}`, { method: "POST", body });
+    const told = await answer.json().catch(() => ({}));
+    if (!answer.ok) throw new Error(typeof told.detail === "string" ? told.detail : `the server answered ${answer.status}`);
+    return told;
+  };
+
+  const tell = (text, kind = "warning") => {
+    part("message").replaceChildren(...(text ? [make("p", kind, text)] : []));
+  };
+
+  // ---- the form -----------------------------------------------------------------------------------------------------
+
+  const field = (name, label, attributes = {}) => {
+    const box = make("label", `search-field pseudoword-search-of-${name}`);
+    box.append(make("span", "search-label", label));
+    const input = document.createElement(attributes.type === "select" ? "select" : "input");
+    if (attributes.type === "select") input.append(new Option(attributes.first, ""));
+    else Object.assign(input, attributes);
+    input.name = name;
+    input.addEventListener("change", () => { state[name] = input.value.trim(); if (shown || name === "folder" || name === "model") search(); if (name === "folder" || name === "model") look(); });
+    box.append(input);
+    return box;
+  };
+
+  const form = () => {
+    const box = document.createElement("form");
+    box.className = "pseudoword-search-form";
+    box.setAttribute("role", "search");
+    const line = make("div", "search-line");
+    const text = Object.assign(document.createElement("input"), { type: "search", name: "text", placeholder: "a castle by a lake at night", maxLength: 2000 });
+    text.setAttribute("aria-label", "What the pictures show");
+    const go = make("button", "search-go", "Search");
+    go.type = "submit";
+    line.append(text, go, pictureField());
+    const more = document.createElement("details");
+    more.className = "pseudoword-search-more";
+    const summary = document.createElement("summary");
+    summary.textContent = "Filters, folder, model";
+    const fields = make("div", "search-fields");
+    fields.append(
+      field("since", "From", { type: "date" }), field("until", "To", { type: "date" }),
+      field("checkpoint", "Checkpoint", { type: "select", first: "any" }),
+      field("least", "Score from", { type: "number", step: "any", placeholder: "any" }), field("most", "Score to", { type: "number", step: "any", placeholder: "any" }),
+      field("words", "Words in the prompt", { type: "text", placeholder: "any" }),
+      field("folder", "Folder", { type: "text", placeholder: "the generated pictures" }),
+      field("model", "CLIP model", { type: "select", first: "the best here" }),
+    );
+    more.append(summary, fields, make("p", "small", "Scores are CLIPScores of pictures with their own prompts, by the same model."));
+    more.addEventListener("toggle", () => { if (more.open) listModels(); });
+    box.append(line, make("div", "search-like"), more);
+    box.addEventListener("submit", (event) => {
+      event.preventDefault();
+      state.text = text.value.trim();
+      if (state.text) setLike(null);
+      search();
+    });
+    return box;
+  };
+
+  const pictureField = () => {
+    const box = make("label", "library-button pseudoword-search-picture", "Search with a picture");
+    const input = Object.assign(document.createElement("input"), { type: "file", accept: "image/*" });
+    input.addEventListener("change", () => { if (input.files[0]) useSample(input.files[0]); input.value = ""; });
+    box.append(input);
+    return box;
+  };
+
+  const listModels = async () => {
+    const select = place().querySelector("select[name=model]");
+    if (select.options.length > 1) return;
+    try {
+      const { here } = await (await asked("clips")).json();
+      for (const model of here.filter((one) => one.is_usable)) select.append(new Option(model.name, model.name));
+    } catch (problem) {
+      tell(`The models cannot be listed (${problem.message}).`);
+    }
+  };
+
+  const listCheckpoints = (names) => {
+    const select = place().querySelector("select[name=checkpoint]");
+    const known = [...select.options].slice(1).map((option) => option.value);
+    if (JSON.stringify(known) === JSON.stringify(names)) return;
+    select.replaceChildren(new Option("any", ""), ...names.map((name) => new Option(name, name)));
+    select.value = names.includes(state.checkpoint) ? state.checkpoint : "";
+  };
+
+  // ---- pictures to look for others like them --------------------------------------------------------------------------
+
+  const setLike = (like) => {
+    state.like = like ? like.id : "";
+    const told = part("like");
+    if (told.dataset.address) URL.revokeObjectURL(told.dataset.address);
+    delete told.dataset.address;
+    if (!like) { told.replaceChildren(); return; }
+    if (like.isOwn) told.dataset.address = like.address;
+    const image = Object.assign(document.createElement("img"), { src: like.address, alt: "" });
+    told.replaceChildren(image, make("span", "search-like-name", `Like ${like.name}`), button("Clear", () => { setLike(null); search(); }));
+    place().querySelector("input[name=text]").value = state.text = "";
+  };
+
+  const useSample = async (file) => {
+    tell("Reading the picture …", "note");
+    try {
+      const { like } = await posted(`sample?${new URLSearchParams({ model: state.model })}`, file);
+      tell("");
+      setLike({ id: like, name: file.name || "the picture", address: URL.createObjectURL(file), isOwn: true });
+      await search();
+    } catch (problem) {
+      tell(problem.message);
+    }
+  };
+
+  document.addEventListener("paste", (event) => {
+    const file = [...(event.clipboardData?.files ?? [])].find((one) => one.type.startsWith("image/"));
+    if (!file || !isSeen(place())) return;
+    event.preventDefault();
+    useSample(file);
+  });
+
+  // ---- searching ------------------------------------------------------------------------------------------------------
+
+  const search = async () => {
+    const mine = ++asking;
+    const wanted = query({ first: 0, count: HITS });
+    tell(index ? "" : "Loading the CLIP model …", "note");
+    part("hits").setAttribute("aria-busy", "true");
+    try {
+      const found = await (await asked(`search?${wanted}`)).json();
+      if (mine !== asking) return;
+      tell("");
+      shown = { found, hits: found.hits, query: query() };
+      choose(null);
+      drawHits();
+    } catch (problem) {
+      if (mine !== asking) return;
+      shown = null;
+      part("hits").replaceChildren();
+      part("found").textContent = "";
+      tell(problem.message);
+    } finally {
+      if (mine === asking) part("hits").removeAttribute("aria-busy");
+    }
+  };
+
+  const searchOn = async (more) => {
+    more.disabled = true;
+    const answers = shown;
+    try {
+      const wanted = new URLSearchParams([...answers.query, ["first", answers.hits.length], ["count", HITS]]);
+      const found = await (await asked(`search?${wanted}`)).json();
+      if (answers !== shown) return;
+      const start = answers.hits.length;
+      answers.hits = [...answers.hits, ...found.hits];
+      part("hits").append(...found.hits.map((hit, place_) => hitOf(hit, start + place_)));
+      offerMore(found.hits.length === HITS);
+      if (found.hits.length) part("hits").children[start].querySelector("button").focus();
+    } catch (problem) {
+      tell(problem.message);
+      more.disabled = false;
+    }
+  };
+
+  const headline = () => {
+    const { found, hits } = shown;
+    if (!found.among) return index && !index.pictures ? "No pictures have been read yet." : "No picture fits the filters.";
+    if (!hits.length) return "Nothing is left of what was found: the files are gone. Look for new pictures.";
+    const order = state.text || state.like ? "the best first" : "the latest first";
+    return `Of ${count(found.among, "picture")}, ${order} (${found.model})`;
+  };
+
+  const address = (hit, file) => `${ROUTE}/pictures/${encodeURIComponent(hit.id)}/${file}`;
+
+  const figure = (hit) => {
+    const figures = [];
+    if (hit.cosine !== null) figures.push(hit.cosine.toFixed(3));
+    if (hit.score !== null) figures.push(`score ${hit.score.toFixed(1)}`);
+    return figures.join(", ");
+  };
+
+  const hitOf = (hit, number) => {
+    const item = make("li", "search-hit");
+    const open = button("", () => choose(chosen === hit ? null : hit, item), "search-open");
+    open.setAttribute("aria-expanded", "false");
+    const image = document.createElement("img");
+    image.loading = "lazy";
+    image.alt = "";
+    image.src = address(hit, "small.jpg");
+    image.addEventListener("error", () => item.classList.add("pseudoword-search-gone"));
+    open.append(image, make("span", "search-name", hit.name), make("span", "search-figure", figure(hit)));
+    open.title = `${hit.folder}/${hit.name}`;
+    open.addEventListener("keydown", (event) => step(event, item));
+    item.dataset.number = number;
+    item.append(open);
+    return item;
+  };
+
+  // Arrow keys go from picture to picture, Escape closes what is open.
+  const step = (event, item) => {
+    if (event.key === "Escape" && chosen) { choose(null); item.querySelector("button").focus(); return; }
+    const items = [...part("hits").querySelectorAll(".pseudoword-search-hit")];
+    const here = items.indexOf(item);
+    const inRow = items.filter((one) => one.offsetTop === items[0].offsetTop).length || 1;
+    const to = { ArrowRight: here + 1, ArrowLeft: here - 1, ArrowDown: here + inRow, ArrowUp: here - inRow, Home: 0, End: items.length - 1 }[event.key];
+    if (to === undefined || !items[to]) return;
+    event.preventDefault();
+    items[to].querySelector("button").focus();
+  };
+
+  const drawHits = () => {
+    part("found").textContent = headline();
+    part("hits").replaceChildren(...shown.hits.map(hitOf));
+    offerMore(shown.hits.length === HITS);
+  };
+
+  const offerMore = (isMore) => {
+    const more = button("Show more", () => searchOn(more));
+    part("on").replaceChildren(...(isMore ? [more] : []));
+  };
+
+  // ---- one picture ----------------------------------------------------------------------------------------------------
+
+  const choose = (hit, item) => {
+    part("hits").querySelector(".pseudoword-search-details")?.remove();
+    for (const one of part("hits").querySelectorAll("[aria-expanded=true]")) one.setAttribute("aria-expanded", "false");
+    chosen = hit;
+    if (!hit) return;
+    item.querySelector("button").setAttribute("aria-expanded", "true");
+    // Below the row that the picture stands in.
+    const items = [...part("hits").querySelectorAll(".pseudoword-search-hit")];
+    const lastInRow = items.filter((one) => one.offsetTop === item.offsetTop).pop();
+    const details = detailsOf(hit, item);
+    lastInRow.after(details);
+    details.scrollIntoView({ block: "nearest" });
+  };
+
+  const detailsOf = (hit, item) => {
+    const details = make("li", "search-details");
+    details.addEventListener("keydown", (event) => { if (event.key === "Escape") { choose(null); item.querySelector("button").focus(); } });
+    const picture = window.pseudoword.picture(address(hit, "file"), hit.name);
+    const told = make("div", "search-told");
+    const when = new Date(hit.changed_s * 1000).toLocaleString([], { dateStyle: "medium", timeStyle: "short" });
+    const facts = [hit.folder, when, hit.checkpoint, figure(hit)].filter((text) => text);
+    told.append(make("p", "search-title", hit.name), make("p", "small", facts.join(" · ")));
+    if (hit.prompt) told.append(make("p", "search-prompt", hit.prompt));
+    const said = make("p", "small");
+    said.setAttribute("role", "status");
+    const actions = make("div", "search-actions");
+    actions.append(...actionsOf(hit, said));
+    told.append(actions, said);
+    details.append(picture, told);
+    return details;
+  };
+
+  const carried = (hit) => ({ id: hit.id, name: hit.name, address: address(hit, "file") });
+
+  const actionsOf = (hit, said) => {
+    const { sending } = window.pseudoword;
+    const trying = (work) => async () => {
+      said.textContent = "…";
+      try { said.textContent = (await work()) ?? ""; } catch (problem) { said.textContent = problem.message; }
+    };
+    const found = [button("More like this", () => { setLike({ id: hit.id, name: hit.name, address: address(hit, "small.jpg"), isOwn: false }); search(); place().scrollIntoView({ block: "start" }); })];
+    if (document.getElementById("pseudoword_sent")) found.push(button("Send to img2img", trying(() => sending.toImg2img(carried(hit)))));
+    if (document.getElementById("pnginfo_image")) found.push(button("Send to PNG info", trying(() => sending.toPngInfo(carried(hit)))));
+    if (document.getElementById("pseudoword_pictures")) found.push(button("Add to the training set", trying(() => sending.toTraining(carried(hit)))));
+    const link = make("a", "library-button", "Download");
+    link.href = address(hit, "file");
+    link.download = hit.name;
+    found.push(link);
+    return found;
+  };
+
+  // ---- the index ------------------------------------------------------------------------------------------------------
+
+  const ORDERS = {
+    start: ["Look for new pictures", () => order("start")],
+    first: ["Read the pictures", () => order("start")],
+    on: ["Go on", () => order("start")],
+    pause: ["Pause", () => order("pause")],
+  };
+
+  const order = async (name) => {
+    try {
+      drawIndex(await posted(`${name}?${new URLSearchParams({ model: state.model, folder: state.folder })}`));
+    } catch (problem) {
+      tell(problem.message);
+    }
+  };
+
+  const indexSays = (now) => {
+    const known = `${count(now.pictures, "picture")} can be found`;
+    if (now.state === "looking") return `${known}; looking for new ones${now.total ? `, ${now.total.toLocaleString()} so far` : ""}`;
+    if (now.state === "reading") return `${known}; reading ${now.done.toLocaleString()} of ${now.total.toLocaleString()}${now.seconds_left === null ? "" : `, ${inWords(now.seconds_left)}`}`;
+    if (now.state === "paused") return `${known}; reading is paused`;
+    return now.pictures ? known : "No pictures have been read yet. That takes the longer the larger the model, goes on in the background, and can be paused";
+  };
+
+  const drawIndex = (now) => {
+    const before = index;
+    index = now;
+    const isUnderWay = UNDER_WAY.includes(now.state);
+    const wanted = isUnderWay ? "pause" : now.state === "paused" ? "on" : now.pictures ? "start" : "first";
+    const parts = [make("span", "search-known", `${indexSays(now)}.`)];
+    if (now.state === "reading") parts.push(bar(now.done, now.total || 1, "Pictures read"));
+    const kept = part("index").querySelector(`button[data-order=${wanted}]`); // it may have the focus
+    const press = kept ?? button(...ORDERS[wanted]);
+    press.dataset.order = wanted;
+    parts.push(press);
+    if (now.message) parts.push(make("p", "warning", now.message));
+    if (now.unreadable) parts.push(unreadable(now.unreadable, now.reasons));
+    if (before && JSON.stringify(before) === JSON.stringify(now)) return;
+    const had = document.activeElement === kept;
+    const wasOpen = part("index").querySelector("details")?.open;
+    part("index").replaceChildren(...parts);
+    if (wasOpen && part("index").querySelector("details")) part("index").querySelector("details").open = true;
+    if (had) press.focus();
+    listCheckpoints(now.checkpoints);
+  };
+
+  const unreadable = (all, files) => {
+    const box = document.createElement("details");
+    const summary = document.createElement("summary");
+    summary.textContent = `${count(all, "file")} could not be read`;
+    const list = document.createElement("ul");
+    const more = all > files.length ? ["…"] : [];
+    list.append(...[...files.map((one) => `${one.name}: ${one.reason}`), ...more].map((text) => Object.assign(document.createElement("li"), { textContent: text })));
+    box.append(summary, list);
+    return box;
+  };
+
+  const furnish = (box) => {
+    const status = make("div", "search-index", "Loading the CLIP model …");
+    status.setAttribute("role", "status");
+    const found = make("p", "search-found");
+    found.setAttribute("role", "status");
+    const hits = make("ul", "search-hits");
+    hits.setAttribute("aria-label", "Pictures that were found");
+    box.append(form(), make("div", "search-message"), status, found, hits, make("div", "search-on"));
+    box.addEventListener("dragover", (event) => event.preventDefault());
+    box.addEventListener("drop", (event) => {
+      const file = [...event.dataTransfer.files].find((one) => one.type.startsWith("image/"));
+      if (!file) return;
+      event.preventDefault();
+      event.stopPropagation();
+      useSample(file);
+    });
+  };
+
+  let looked = 0;
+  const look = async () => {
+    const box = place();
+    if (!isSeen(box)) return;
+    if (!box.childElementCount) furnish(box);
+    const mine = ++looked;
+    try {
+      const now = await (await asked(`search/index?${new URLSearchParams({ model: state.model, folder: state.folder })}`)).json();
+      if (mine !== looked) return;
+      const isNew = !shown || now.pictures !== index?.pictures;
+      const isIdle = !state.text && !state.like && !chosen && !part("hits").contains(document.activeElement);
+      drawIndex(now);
+      if (isNew && isIdle && now.pictures) search(); // the latest, before anything is looked for
+    } catch (problem) {
+      if (mine !== looked) return;
+      index = null;
+      part("index").replaceChildren(make("p", "warning", problem.message));
+    }
+  };
+
+  const lookOn = async () => {
+    await look();
+    window.setTimeout(lookOn, index && UNDER_WAY.includes(index.state) ? READING_MS : IDLE_MS);
+  };
+
+  window.setTimeout(lookOn, READING_MS);
+})();

@@ -1,0 +1,127 @@
+"""Finding pictures in a real browser: by a text, by a picture, by a hit; filters, keys, and on to the training set."""
+
+from __future__ import annotations
+
+import base64
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tests.scoring.pictures import picture, with_prompt
+from tests.studio.conftest import PATIENCE_S, Studio, started
+
+FACTS = "\nSteps: 20, Sampler: Euler a, Seed: 1, Model hash: 0a1b, Model: <b>dreamer</b>"
+HIT = ".pseudoword-search-hit"
+OPEN = f"{HIT} button"
+PASTE = """base64 => {
+  const bytes = Uint8Array.from(atob(base64), letter => letter.charCodeAt(0));
+  const clipboardData = new DataTransfer();
+  clipboardData.items.add(new File([bytes], "image.png", { type: "image/png" }));
+  document.body.dispatchEvent(new ClipboardEvent("paste", { clipboardData, bubbles: true }));
+}"""
+
+
+@pytest.fixture
+def studio(model: Path, tmp_path: Path) -> Iterator[Studio]:
+    for number in range(60):
+        path = tmp_path / "generated" / f"day-{number % 3}" / f"{number:02}.png"
+        with_prompt(path, f"a (thing:1.3) no. {number} <i>x</i>{FACTS if number % 2 else ''}", number)
+    (tmp_path / "generated" / "broken.png").write_bytes(b"none")
+    with started(model, tmp_path, "--pictures", "generated") as studio:
+        yield studio
+
+
+def opened(browser: Any, studio: Studio, width: int = 1300) -> Any:
+    """The tab in a window of its own; whatever goes wrong in the page is an error."""
+    page = browser.new_page(viewport={"width": width, "height": 1000})
+    page.set_default_timeout(1000 * PATIENCE_S)
+    page.on("pageerror", lambda error: pytest.fail(str(error)))
+    page.goto(studio.address)
+    if width < 600:  # where the last tabs are folded away
+        page.click(".overflow-menu button")
+        page.click(".overflow-dropdown button:has-text('Search')")
+    else:
+        page.click("role=tab[name=Search]")
+    page.wait_for_selector(".pseudoword-search-form")
+    return page
+
+
+def is_told(page: Any, part: str, text: str) -> None:
+    page.wait_for_selector(f".pseudoword-search-{part}:has-text('{text}')")
+
+
+def test_from_an_empty_index_to_a_picture_in_the_training_set(browser: Any, studio: Studio, tmp_path: Path) -> None:
+    page = opened(browser, studio)
+    is_told(page, "index", "No pictures have been read yet")
+    page.click("text=Read the pictures")
+    is_told(page, "index", "60 pictures can be found.")
+    page.click("text=1 file could not be read")
+    is_told(page, "index", "broken.png: it is no picture")
+    # The latest, before anything is looked for.
+    page.fill("[name=text]", "a thing")
+    page.press("[name=text]", "Enter")
+    is_told(page, "found", "Of 60 pictures, the best first (pseudoword-mini [")
+    assert page.locator(HIT).count() == 48
+    page.click("text=Show more")
+    page.wait_for_selector(f"{HIT}:nth-child(60)")
+    assert page.locator("text=Show more").count() == 0
+    # By a picture that is pasted.
+    picture(7).save(tmp_path / "seven.png")
+    page.evaluate(PASTE, base64.b64encode((tmp_path / "seven.png").read_bytes()).decode())
+    is_told(page, "like", "Like image.png")
+    page.wait_for_selector(f"{HIT}:first-child:has-text('07.png')")
+    assert "1.000" in page.inner_text(f"{HIT}:first-child")
+    # Its details; what a file says stays text.
+    page.click(f"{OPEN}:has-text('07.png')")
+    page.wait_for_function("document.querySelector('.pseudoword-search-details img').naturalWidth === 40")
+    details = page.inner_text(".pseudoword-search-details")
+    assert "generated/day-1" in details and "<b>dreamer</b> [0a1b]" in details and "no. 7 <i>x</i>" in details
+    assert str(tmp_path) not in page.content()
+    for expected in ("1 picture in the training set", "It is in the training set already"):
+        page.click("text=Add to the training set")
+        is_told(page, "details", expected)
+        page.wait_for_timeout(500)
+    page.click(f"{OPEN} >> nth=3")
+    page.click("text=Add to the training set")
+    is_told(page, "details", "2 pictures in the training set")
+    page.click("text=More like this")
+    is_told(page, "like", "Like ")
+    # With a filter.
+    page.click("text=Filters, folder, model")
+    page.select_option("[name=checkpoint]", "<b>dreamer</b> [0a1b]")
+    is_told(page, "found", "Of 30 pictures")
+    page.fill("[name=words]", "no. 51")
+    page.press("[name=words]", "Tab")
+    is_told(page, "found", "Of 1 picture")
+    page.fill("[name=since]", "2999-01-01")
+    page.press("[name=since]", "Tab")
+    is_told(page, "found", "No picture fits the filters")
+    # In the form it is there.
+    page.click("role=tab[name=Train]")
+    page.wait_for_function("document.querySelectorAll('#pseudoword_thumbnails img').length >= 2")
+
+
+def test_by_keys_alone_on_a_narrow_screen(browser: Any, studio: Studio, tmp_path: Path) -> None:
+    page = opened(browser, studio, width=390)
+    page.click("text=Read the pictures")
+    is_told(page, "index", "60 pictures can be found.")
+    page.focus("[name=text]")
+    page.keyboard.type("a thing")
+    page.keyboard.press("Enter")
+    page.wait_for_selector(f"{HIT}:nth-child(48)")
+    page.focus(f"{OPEN} >> nth=0")
+    for key in ("ArrowRight", "ArrowDown", "ArrowLeft", "Enter"):
+        page.keyboard.press(key)
+    page.wait_for_selector(".pseudoword-search-details")
+    number = "document.activeElement.closest('li').dataset.number"
+    assert page.evaluate(f"{number} === '2' && document.activeElement.ariaExpanded === 'true'")
+    page.keyboard.press("Escape")
+    assert page.locator(".pseudoword-search-details").count() == 0
+    assert page.evaluate("document.documentElement.scrollWidth <= window.innerWidth")
+    # Deleted behind the page's back it is gone from the next answer.
+    name = page.inner_text(f"{OPEN} >> nth=0").split("\n")[0]
+    next((tmp_path / "generated").rglob(name)).unlink()
+    page.click(".pseudoword-search-go")
+    page.wait_for_selector(f"{HIT}:first-child:not(:has-text('{name}'))")
