@@ -9,6 +9,8 @@ from typing import Any
 from fastapi import HTTPException, Request
 from fastapi.security import HTTPBasic, HTTPBasicCredentials
 
+from ..jobs.people import credentials_in
+
 basic = HTTPBasic(auto_error=False)
 
 
@@ -37,6 +39,30 @@ def guarding_programs(api_auth: str | None) -> Callable[[Request], Awaitable[Non
             raise HTTPException(401, message, {"WWW-Authenticate": "Basic"})
 
     return guard
+
+
+def knowing_programs(api_auth: str | None) -> Callable[[Request], bool]:
+    """Whether a request comes from a program that --api-auth names."""
+
+    def is_program(request: Request) -> bool:
+        name, password = credentials_in(request.headers.get("authorization", ""))
+        return is_known(HTTPBasicCredentials(username=name, password=password), api_auth)
+
+    return is_program
+
+
+def user_known_to(api_auth: str | None) -> Callable[[Any], str | None]:
+    """Who sent a request: the name logged in with at the page (--gradio-auth) or as a program, where there is one."""
+
+    def user(request: Any) -> str | None:
+        app = request.app
+        token = request.cookies.get("access-token") or request.cookies.get("access-token-unsecure")
+        if getattr(app, "auth", None) is not None and token in app.tokens:
+            return str(app.tokens[token])
+        name, password = credentials_in(request.headers.get("authorization", ""))
+        return name if is_known(HTTPBasicCredentials(username=name, password=password), api_auth) else None
+
+    return user
 
 
 def is_known(credentials: HTTPBasicCredentials | None, api_auth: str | None) -> bool:
