@@ -34,3 +34,29 @@ def preload(parser: argparse.ArgumentParser) -> None:
         help="Pseudoword: a folder with CLIP models (open_clip's configuration and weights) to score pictures "
         "with; may be given several times (default: models/CLIP, and what open_clip has downloaded before)",
     )
+    group.add_argument(
+        "--pseudoword-admin",
+        action="append",
+        metavar="NAME",
+        help="Pseudoword: somebody with a login who may steer, see and delete everybody's jobs; may be given several "
+        "times (default: nobody; who has the computer to himself may do everything)",
+    )
+    group.add_argument(
+        "--pseudoword-limit",
+        nargs="+",
+        metavar="NAME=NUMBER",
+        help="Pseudoword: what is allowed at most: jobs (of one person that have not ended), pictures (of one "
+        "training), pixels and bytes (of one picture), steps, disk (bytes of all runs), such as jobs=5 disk=100GB "
+        "(default: no limits)",
+    )
+    group.add_argument(
+        "--pseudoword-resume",
+        action="store_true",
+        help="Pseudoword: after a restart trainings that were under way go on by themselves (default: they are paused)",
+    )
+    group.add_argument(
+        "--pseudoword-fetch-urls",
+        action="store_true",
+        help="Pseudoword: let everybody who uses the page name pictures to score by their address on the internet; "
+        "addresses of this computer and of local networks are never asked (default: no picture is fetched)",
+    )

@@ -11,6 +11,9 @@ from pathlib import Path
 from typing import Any
 
 from . import (
+    clip_skip,
+    crowd,
+    crowd_kills,
     demo,
     inspection,
     library,
@@ -18,6 +21,7 @@ from . import (
     overhead,
     peer,
     scoring,
+    search,
     webui_startup,
     webui_training,
     webui_waiting,
@@ -32,6 +36,10 @@ LONE: dict[str, Callable[[Path], dict[str, Any]]] = {  # those that need no mode
     "inspection": lambda _: inspection.measure(),
     "library": library.measure,
     "scoring": scoring.measure,
+    "search": search.measure,
+    "clip-skip": clip_skip.measure,
+    "crowd": crowd.measure,
+    "crowd-kills": crowd_kills.measure,
     "webui-training": webui_training.measure,
     "webui-waiting": webui_waiting.measure,
     "webui-startup": webui_startup.measure,

@@ -8,7 +8,18 @@ from typing import Any
 
 from tools.pages import ROOT, table, write_section
 
-from . import inspection, library, scoring, webui_startup, webui_training, webui_waiting
+from . import (
+    clip_skip,
+    crowd,
+    crowd_kills,
+    inspection,
+    library,
+    scoring,
+    search,
+    webui_startup,
+    webui_training,
+    webui_waiting,
+)
 
 MEASURED = ROOT / "build" / "benchmarks"
 PAGE = ROOT / "docs" / "figures.md"
@@ -76,6 +87,10 @@ SECTIONS = {
     "inspection": inspection.as_table,
     "library": library.as_table,
     "scoring": scoring.as_table,
+    "search": search.as_table,
+    "clip-skip": clip_skip.as_table,
+    "crowd": crowd.as_table,
+    "crowd-kills": crowd_kills.as_table,
     "webui-training": webui_training.as_table,
     "webui-waiting": webui_waiting.as_table,
     "webui-startup": webui_startup.as_table,

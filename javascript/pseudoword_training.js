@@ -5,7 +5,7 @@
   const { make, number, inWords, picture, bar, isSeen, buttonCalled, refreshCards, asked } = window.pseudoword;
   const ROUTE = "pseudoword/v1/training";
   const EVERY_MS = 1000;
-  const UNDER_WAY = ["preparing", "training", "paused"];
+  const UNDER_WAY = ["waiting", "preparing", "training", "paused"];
 
   const headline = (now) => {
     if (now.state === "idle") return "No training yet. Add pictures, give the word a name, and press Start.";
@@ -68,8 +68,8 @@
   // The buttons that make no sense now are greyed out; the server ignores them, too.
   const enable = (now) => {
     const sensible = {
-      start: !UNDER_WAY.includes(now.state),
-      pause: ["preparing", "training"].includes(now.state),
+      start: true,
+      pause: ["waiting", "preparing", "training"].includes(now.state),
       resume: now.state === "paused",
       stop: UNDER_WAY.includes(now.state),
       cancel: UNDER_WAY.includes(now.state),

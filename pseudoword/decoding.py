@@ -84,6 +84,11 @@ def on_gray(decoded: Decoded) -> Image.Image:
     return Image.composite(decoded.rgb, Image.new("RGB", decoded.rgb.size, GRAY), decoded.alpha)
 
 
+def as_seen(picture: Image.Image) -> Image.Image:
+    """A picture in memory of any mode as a person sees it, mode RGB, with gray where it is transparent."""
+    return on_gray(_split(picture))
+
+
 class _Strictness:
     """Pillow without warnings, since we name bad files ourselves, and without mercy for cut-off files.
 

@@ -6,6 +6,10 @@
     ├── DatasetError         training pictures or captions that cannot be used
     ├── ModelError           a checkpoint that cannot be loaded or does not fit
     ├── TrainingError        a run that cannot start, go on, or be resumed
+    ├── JobError             a job that cannot be, or do, what is asked of it now
+    │   ├── NoSuchJob        there is none of that name or id
+    │   ├── NotYours         it belongs to somebody else
+    │   └── LimitReached     more than this server allows
     └── MissingExtra         an optional package that is not installed
 
 Each message is one sentence that names what was found, what was wanted and what to do about it. Panels, the command
@@ -35,6 +39,22 @@ class ModelError(PseudowordError):
 
 class TrainingError(PseudowordError):
     """A training run that cannot start, go on, or be resumed."""
+
+
+class JobError(PseudowordError):
+    """A job that cannot be, or do, what is asked of it now."""
+
+
+class NoSuchJob(JobError):
+    """There is no job of that name or id."""
+
+
+class NotYours(JobError):
+    """A job that belongs to somebody else."""
+
+
+class LimitReached(JobError):
+    """More than this server allows one person, or all together."""
 
 
 class MissingExtra(PseudowordError):

@@ -2,48 +2,91 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from pathlib import Path
 
 import gradio as gr
 from fastapi import FastAPI
 
+from .api.borders import Borders
 from .api.inspection_program_routes import add_inspection_program_routes
+from .api.job_routes import add_job_routes
 from .api.layer_routes import add_layer_routes
 from .api.library_routes import add_library_routes
+from .api.logins import Logins
 from .api.program_routes import add_program_routes
+from .api.score_program_routes import add_score_program_routes
+from .api.score_routes import add_score_routes
+from .api.search_program_routes import add_search_program_routes
+from .api.search_routes import add_search_routes
+from .api.server_routes import HEALTH, add_server_routes
+from .api.set_check_program_routes import add_set_check_program_routes
+from .api.set_check_routes import add_set_check_routes
 from .api.strip_routes import add_strip_routes
 from .api.training_routes import add_training_routes
+from .api.uploads import MOST_BYTES
 from .api.word_routes import add_word_routes
 from .jobs.inspector import Inspector
+from .jobs.scorings import Scorings
 from .jobs.trainings import Trainings
-from .ui import generation_panel, inspection_panel, layers_tab, training_panel
+from .ui import generation_panel, inspection_panel, jobs_panel, layers_tab, score_tab, search_tab, training_panel
 
 ROOT = Path(__file__).parents[1]  # the WebUI wants these at the top level of the repository
 SCRIPTS, STYLE = ROOT / "javascript", ROOT / "style.css"
 
 
-def make_app(trainings: Trainings, inspector: Inspector, title: str) -> FastAPI:
-    """The studio's server: its page at /, its routes under /pseudoword."""
+def make_app(
+    trainings: Trainings,
+    inspector: Inspector,
+    scorings: Scorings,
+    title: str,
+    logins: Mapping[str, str] | None = None,
+    is_alone: bool = False,
+) -> FastAPI:
+    """The studio's server: its page at /, its routes under /pseudoword; for those with `logins` where there are any.
+
+    One that `is_alone` answers to the names of its own computer only.
+    """
     with gr.Blocks(title="Pseudoword", analytics_enabled=False) as page:
         gr.Markdown(f"# Pseudoword\n\nTeach {title} a new word from a few pictures.")
         with gr.Tabs():
             with gr.Tab("Train"):
                 training_panel.build(trainings)
+            with gr.Tab("Jobs"):
+                jobs_panel.build()
             with gr.Tab("Generate"):
                 generation_panel.build(trainings.host)
             with gr.Tab("Inspect"):
                 inspection_panel.build(inspector)
             with gr.Tab("CLIP skip"):
                 layers_tab.build(inspector)
+            with gr.Tab("Score"):
+                score_tab.build(scorings)
+            with gr.Tab("Search"):
+                search_tab.build()
     app = FastAPI(title="Pseudoword", docs_url=None, redoc_url=None, openapi_url=None)
+    add_server_routes(app, trainings)
     add_training_routes(app, trainings)
+    add_job_routes(app, trainings)
     add_library_routes(app, inspector)
     add_word_routes(app, inspector)
     add_strip_routes(app, inspector.strips)
     add_layer_routes(app, inspector)
+    add_score_routes(app, scorings)
+    add_search_routes(app, scorings.search)
+    add_set_check_routes(app, trainings.checks)
     add_program_routes(app, trainings)
     add_inspection_program_routes(app, inspector)
+    add_score_program_routes(app, scorings)
+    add_search_program_routes(app, scorings.search)
+    add_set_check_program_routes(app, trainings.checks)
     scripts = [path.read_text(encoding="utf-8") for path in sorted(SCRIPTS.glob("*.js"))]  # in the WebUI's order
     # Not as Gradio's `css`, which leaves out rules that it does not know, such as those for narrow containers.
     head = f"<style>{STYLE.read_text(encoding='utf-8')}</style>" + "".join(f"<script>{one}</script>" for one in scripts)
-    return gr.mount_gradio_app(app, page, path="/", head=head, footer_links=[], ssr_mode=False)
+    app = gr.mount_gradio_app(app, page, path="/", head=head, footer_links=[], ssr_mode=False, max_file_size=MOST_BYTES)
+    # Which a page that is mounted is not, to Gradio: then it would take any file of the server for an uploaded one.
+    page.has_launched = True
+    if logins:
+        app.add_middleware(Logins, passwords=logins, open_to_all=[HEALTH])
+    app.add_middleware(Borders, is_alone=is_alone)
+    return app

@@ -117,6 +117,7 @@ def ours(name: str) -> None:
         return StampedRun(WebuiModel(), settings, pictures, files.path, None, between_passes)
 
     training = TrainingJob(settings, files, make_run, QueueTurns(call_queue.queue_lock))
+    training.begin()
     training.wait()
     assert training.watch().state == "finished", training.watch().message
 

@@ -5,6 +5,7 @@ Whatever is refused is answered with one sentence under "detail". Requests and a
 
 from __future__ import annotations
 
+import os
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -12,9 +13,11 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
 
-from fastapi import APIRouter, Depends, FastAPI, HTTPException, params
+from fastapi import APIRouter, Depends, FastAPI, HTTPException, Request, params
 
 from ..errors import SettingsError
+from ..jobs.job_store import Job
+from ..jobs.people import Person
 from ..jobs.training_job import ENDED, State, TrainingJob
 from ..jobs.trainings import Trainings
 from ..training.settings import Description, TrainSettings, describe_settings
@@ -30,9 +33,11 @@ PATIENCE_S = 10.0  # an order counts at the next step; on a large model this may
 
 KINDS = {bool: "boolean", int: "integer", float: "number", str: "string"}
 PROBLEMS: dict[int, str] = {
+    403: "It is somebody else's",
     404: "There is no such training",
-    409: "Not in the present state: another training is under way, or the order makes no sense now",
+    409: "Not in the present state: the order makes no sense now",
     422: "The request, a setting, or the pictures cannot be used",
+    429: "More than this server allows",
 }
 
 
@@ -48,24 +53,24 @@ class Order:
 
 ORDERS = {
     "pause": Order(
-        ("preparing", "training"),
+        ("waiting", "preparing", "training"),
         ("paused", *ENDED),
         "paused",
         "Save what was learned and leave the model to others until the training is resumed.",
     ),
     "resume": Order(
         ("paused",),
-        ("preparing", "training", *ENDED),
+        ("waiting", "preparing", "training", *ENDED),
         "resumed",
-        "Go on after a pause, or with an interrupted run from its checkpoint.",
+        "Go on after a pause, a failure, or a restart of the server from the checkpoint, as soon as it is its turn.",
     ),
     "stop": Order(
-        ("preparing", "training", "paused"),
+        ("waiting", "preparing", "training", "paused"),
         ENDED,
         "stopped",
         "End now and keep the word as it was at its best step; before the first step there is nothing to keep.",
     ),
-    "cancel": Order(("preparing", "training", "paused"), ENDED, "cancelled", "End now and remove the run."),
+    "cancel": Order(("waiting", "preparing", "training", "paused"), ENDED, "cancelled", "End now and remove the run."),
 }
 
 
@@ -91,20 +96,23 @@ def add_program_routes(app: FastAPI, trainings: Trainings, dependencies: Sequenc
 
 def _add_reading_routes(router: APIRouter, trainings: Trainings) -> None:
     def list_trainings() -> dict[str, Any]:
-        """The latest training since the start of the server, and the runs that were interrupted."""
-        latest = trainings.latest
-        found = [] if latest is None else [{"name": latest.settings.name, "state": latest.watch().state}]
-        known = {training["name"] for training in found}
-        found += [{"name": name, "state": "interrupted"} for name in trainings.interrupted() if name not in known]
-        return {"trainings": found}
+        """The trainings since the start of the server, the latest first, and the runs that were interrupted before."""
+        with telling(trainings.host):
+            found: dict[str, str] = {}
+            for job in trainings.jobs():
+                found.setdefault(job.settings.name, job.watch().state)
+            for name in trainings.interrupted():
+                found.setdefault(name, "interrupted")
+        return {"trainings": [{"name": name, "state": state} for name, state in found.items()]}
 
-    def watch_training(name: str) -> dict[str, Any]:
+    def watch_training(request: Request, name: str) -> dict[str, Any]:
         """How a training stands now."""
-        job = latest_called(trainings, name)
-        if job is not None:
-            return seen(trainings, job)
-        if name in trainings.interrupted():
-            return {"name": name, "state": "interrupted"}
+        with telling(trainings.host):
+            job = called(trainings, name, who(trainings, request).check_may_look_into)
+            if job is not None:
+                return seen(trainings, job)
+            if name in trainings.interrupted():
+                return {"name": name, "state": "interrupted"}
         raise unknown(name)
 
     def list_settings() -> list[dict[str, Any]]:
@@ -123,7 +131,7 @@ def _add_reading_routes(router: APIRouter, trainings: Trainings) -> None:
         watch_training,
         methods=["GET"],
         response_model=schemas.TrainingAnswer | schemas.InterruptedAnswer,
-        responses=refused(404),
+        responses=refused(403, 404),
         openapi_extra=answered(200, schemas.TRAINING_EXAMPLE),
     )
     router.add_api_route(
@@ -136,15 +144,15 @@ def _add_reading_routes(router: APIRouter, trainings: Trainings) -> None:
 
 
 def _add_ordering_routes(router: APIRouter, trainings: Trainings) -> None:
-    def start_training(request: schemas.TrainingRequest) -> dict[str, Any]:
-        """Start to learn a new word. One training at a time can be under way."""
+    def start_training(http: Request, request: schemas.TrainingRequest) -> dict[str, Any]:
+        """Learn a new word. One training at a time is under way; others wait for their turn."""
         with telling(trainings.host):
-            return seen(trainings, start(trainings, request))
+            return seen(trainings, start(trainings, request, who(trainings, http)))
 
-    def giving(order: str) -> Callable[[str], dict[str, Any]]:
-        def give_order(name: str) -> dict[str, Any]:
+    def giving(order: str) -> Callable[[Request, str], dict[str, Any]]:
+        def give_order(request: Request, name: str) -> dict[str, Any]:
             with telling(trainings.host):
-                return seen(trainings, give(trainings, name, order))
+                return seen(trainings, give(trainings, name, order, who(trainings, request)))
 
         return give_order
 
@@ -154,7 +162,7 @@ def _add_ordering_routes(router: APIRouter, trainings: Trainings) -> None:
         methods=["POST"],
         status_code=201,
         response_model=schemas.TrainingAnswer,
-        responses=refused(409),
+        responses=refused(409, 429),
         openapi_extra={
             "requestBody": {"content": {"application/json": {"examples": schemas.REQUEST_EXAMPLES}}},
             **answered(201, schemas.TRAINING_EXAMPLE),
@@ -168,7 +176,7 @@ def _add_ordering_routes(router: APIRouter, trainings: Trainings) -> None:
             name=f"{order}_training",
             description=ORDERS[order].meaning,
             response_model=schemas.TrainingAnswer,
-            responses=refused(404, 409),
+            responses=refused(403, 404, 409),
             openapi_extra=answered(200, schemas.TRAINING_EXAMPLE),
         )
 
@@ -176,8 +184,13 @@ def _add_ordering_routes(router: APIRouter, trainings: Trainings) -> None:
 # ---- what is asked of a training -----------------------------------------------------------------------------------
 
 
-def start(trainings: Trainings, request: schemas.TrainingRequest) -> TrainingJob:
-    """Begin the training that `request` describes. Raises PseudowordError where it cannot begin."""
+def who(trainings: Trainings, request: Request) -> Person:
+    """Who asks."""
+    return trainings.host.people.of(request, is_program=True)
+
+
+def start(trainings: Trainings, request: schemas.TrainingRequest, person: Person) -> TrainingJob:
+    """The training that `request` describes, for `person`. Raises PseudowordError where it cannot begin."""
     settings = TrainSettings.from_dict({**trainings.host.defaults(), **request.settings})
     folder = (request.folder or "").strip()
     if request.pictures and folder:
@@ -185,21 +198,24 @@ def start(trainings: Trainings, request: schemas.TrainingRequest) -> TrainingJob
     if not request.pictures:
         if not folder:
             raise SettingsError("There are no pictures; give 3 to 10 in 'pictures', or a 'folder' of them.")
-        return trainings.start(settings, [Path(folder)], uploaded=False)
+        left_out = {Path(os.path.expanduser(folder), name) for name in request.leave_out}
+        return trainings.start(settings, [Path(folder)], uploaded=False, person=person, left_out=left_out)
     # A file that something else still reads, such as a virus scanner, is no reason to call a training failed.
     with TemporaryDirectory(prefix="pseudoword-", ignore_cleanup_errors=True) as temporary:
-        return trainings.start(settings, store(request.pictures, Path(temporary)), uploaded=True)
+        files = store(request.pictures, Path(temporary))
+        return trainings.start(settings, files, uploaded=True, person=person)
 
 
-def give(trainings: Trainings, name: str, order: str) -> TrainingJob:
+def give(trainings: Trainings, name: str, order: str, person: Person) -> TrainingJob:
     """Give `order` to the training called `name`, and wait a while for it to be followed.
 
-    Raises HTTPException where there is none or it is in no state for that, TrainingError where it cannot go on.
+    Raises HTTPException where there is none or it is in no state for that, TrainingError where it cannot go on,
+    NotYours where it is not that of `person`.
     """
-    job, asked = latest_called(trainings, name), ORDERS[order]
+    job, asked = called(trainings, name, person.check_may), ORDERS[order]
     is_interrupted = (job is None or job.has_ended) and name in trainings.interrupted()
     if is_interrupted and order == "resume":
-        return trainings.go_on(name)
+        return trainings.go_on(name, person)
     if job is None:
         raise senseless(name, "interrupted", order) if is_interrupted else unknown(name)
     state = job.watch().state
@@ -214,10 +230,14 @@ def give(trainings: Trainings, name: str, order: str) -> TrainingJob:
     return job
 
 
-def latest_called(trainings: Trainings, name: str) -> TrainingJob | None:
-    """The latest training, if it is called `name`."""
-    latest = trainings.latest
-    return latest if latest is not None and latest.settings.name == name else None
+def called(trainings: Trainings, name: str, check: Callable[[Job], None]) -> TrainingJob | None:
+    """The latest training called `name`, if it is in memory; `check` raises NotYours for jobs that are none of his."""
+    trainings.open()
+    training, store = trainings.called(name), trainings.queue.store
+    job = store.of_folder(name) if training is None else store.job(training.id)
+    if job is not None:
+        check(job)
+    return training
 
 
 # ---- what is answered ----------------------------------------------------------------------------------------------

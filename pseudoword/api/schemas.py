@@ -27,6 +27,9 @@ class TrainingRequest(BaseModel, extra="forbid"):
     settings: dict[str, Any] = Field(..., description="Training settings by name; only `name` is required")
     pictures: list[UploadedPicture] | None = Field(None, description="The training pictures, 3 to 10 are a good start")
     folder: StrictStr | None = Field(None, description="A folder of pictures on the server, instead of `pictures`")
+    leave_out: list[StrictStr] = Field(
+        default_factory=list, description="Names of files of the folder that are not to be learned from"
+    )
 
 
 class PreviewAnswer(BaseModel, extra="forbid"):
@@ -40,7 +43,7 @@ class PreviewAnswer(BaseModel, extra="forbid"):
 class TrainingAnswer(BaseModel, extra="forbid"):
     """A training as it stands."""
 
-    state: State = Field(..., description="What it does now; the last four are for good")
+    state: State = Field(..., description="What it does now; finished, stopped and cancelled are for good")
     message: str = Field(..., description="A sentence about the state, empty where there is nothing to say")
     name: str = Field(..., description="The new word")
     pictures_prepared: int = Field(..., description="Pictures encoded so far")
@@ -94,6 +97,18 @@ class SettingAnswer(BaseModel, extra="forbid"):
     low_excluded: bool = Field(..., description="Whether `low` itself is not allowed")
     high: float | None = Field(None, description="Highest number")
     multiple: int = Field(..., description="Numbers are multiples of it")
+
+
+class JobMove(BaseModel, extra="forbid"):
+    """Where a job that waits is to be put."""
+
+    before: StrictStr | None = Field(None, description="The id of another of yours; null: behind all of them")
+
+
+class JobPriority(BaseModel, extra="forbid"):
+    """How urgent a job is."""
+
+    priority: StrictInt = Field(..., description="-1: after all others, 0: usual, 1: before all others (admins)")
 
 
 class Problem(BaseModel):  # the WebUI adds keys of its own

@@ -11,6 +11,8 @@ from fastapi.routing import APIRoute
 
 from .schemas import Problem
 
+MOST_BYTES = 500_000_000  # of a request, all of which is in memory several times
+
 
 class SentenceRoute(APIRoute):
     """A route that says in one sentence what a request lacks, as everything else is said, instead of in a list.
@@ -25,12 +27,22 @@ class SentenceRoute(APIRoute):
         handle = super().get_route_handler()
 
         async def handle_in_sentences(request: Request) -> Response:
+            check_size(request)
             try:
                 return await handle(request)
             except RequestValidationError as problem:
                 raise HTTPException(422, what_does_not_fit(problem, self.wanted)) from problem
 
         return handle_in_sentences
+
+
+def check_size(request: Request) -> None:
+    """Raise HTTPException for a request that is too large to be held in memory, or does not say how large it is."""
+    length = request.headers.get("content-length", "0")
+    if "transfer-encoding" in request.headers or not length.isdecimal() or len(length) > 15:
+        raise HTTPException(411, "The request does not say how long it is; send its Content-Length.")
+    if int(length) > MOST_BYTES:
+        raise HTTPException(413, f"The request has more than {MOST_BYTES // 1_000_000} MB; send fewer pictures.")
 
 
 def what_does_not_fit(problem: RequestValidationError, wanted: str) -> str:

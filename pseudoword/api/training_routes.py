@@ -1,19 +1,20 @@
-"""What a page or a program sees of the training that is under way, under `/pseudoword/v1/training`."""
+"""What a page shows of the training that who looks at it follows, under `/pseudoword/v1/training`."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from fastapi import FastAPI, HTTPException, Response
+from fastapi import FastAPI, HTTPException, Request, Response
 from fastapi.responses import FileResponse
 
-from ..errors import MissingExtra
+from ..errors import NotYours
 from ..jobs.training_job import TrainingJob, Watched
 from ..jobs.trainings import Trainings
 from ..training.curve import curve_picture
-from .answers import without_folders
+from ..training.history import read_history
+from .answers import drawing, telling, without_folders
 
 PREFIX = "/pseudoword/v1/training"
 
@@ -21,29 +22,35 @@ PREFIX = "/pseudoword/v1/training"
 def add_training_routes(app: FastAPI, trainings: Trainings, dependencies: Sequence[Any] = ()) -> None:
     """Add the routes to `app`, behind `dependencies` of FastAPI. All of them only read."""
 
-    def latest() -> TrainingJob:
-        if trainings.latest is None:
-            raise HTTPException(404, "Nothing has been trained since the start of the server.")
-        return trainings.latest
-
-    def watch() -> dict[str, Any]:
-        return {"state": "idle"} if trainings.latest is None else seen(trainings, trainings.latest)
-
-    def curve() -> Response:
-        job = latest()
+    def followed(request: Request) -> TrainingJob | None:
         try:
-            return Response(curve_picture(job.watch().records, job.settings.name), media_type="image/png")
-        except MissingExtra as problem:
-            raise HTTPException(501, str(problem)) from problem
+            return trainings.followed_by(trainings.host.people.of(request))
+        except NotYours:  # a browser that has no cookie yet has no training either
+            return None
 
-    def preview(step: int) -> FileResponse:
-        return picture(latest().files.preview(step))
+    def latest(request: Request) -> TrainingJob:
+        job = followed(request)
+        if job is None:
+            raise HTTPException(404, "Nothing has been trained since the start of the server.")
+        return job
 
-    def edits(step: int) -> FileResponse:
-        return picture(latest().files.preview(step, "-edits"))
+    def watch(request: Request) -> dict[str, Any]:
+        job = followed(request)
+        return {"state": "idle"} if job is None else seen(trainings, job)
 
-    def contact_sheet() -> FileResponse:
-        return picture(latest().files.contact_sheet)
+    def curve(request: Request) -> Response:
+        job = latest(request)
+        with telling(trainings.host), drawing:
+            return Response(curve_picture(records_of(job), job.settings.name), media_type="image/png")
+
+    def preview(request: Request, step: int) -> FileResponse:
+        return picture(latest(request).files.preview(step))
+
+    def edits(request: Request, step: int) -> FileResponse:
+        return picture(latest(request).files.preview(step, "-edits"))
+
+    def contact_sheet(request: Request) -> FileResponse:
+        return picture(latest(request).files.contact_sheet)
 
     routes: dict[str, Callable[..., Any]] = {
         "": watch,
@@ -54,6 +61,11 @@ def add_training_routes(app: FastAPI, trainings: Trainings, dependencies: Sequen
     }
     for path, answer in routes.items():
         app.add_api_route(PREFIX + path, answer, methods=["GET"], response_model=None, dependencies=list(dependencies))
+
+
+def records_of(job: TrainingJob) -> Sequence[Mapping[str, Any]]:
+    """The whole history of `job`, from its folder where it is no longer in memory."""
+    return list(read_history(job.files.history)) if job.has_ended else job.watch().records
 
 
 def picture(path: Path) -> FileResponse:

@@ -29,11 +29,13 @@ COMMANDS = {
     "demo": "teach the built-in model a new word and look at it; needs nothing, takes minutes",
     "studio": "the same in the browser: teach words, watch, and make pictures with them",
     "train": "teach a model a new word from a few pictures",
+    "check": "see which pictures of a training set are doubtful, before it is learned from",
     "generate": "make pictures with a trained word",
     "convert": "write an embedding in another file format",
     "inspect": "see what embeddings are made of, and make words of others",
     "clip-skip": "compare the layers of the text encoder for a prompt",
     "score": "see how well pictures fit texts, or their own prompts",
+    "search": "find pictures by what they show, or by another picture",
 }
 
 DESCRIPTION = "Teach a Stable Diffusion model a new word from a few pictures, and make pictures with it."
@@ -106,8 +108,7 @@ def _run(given: Sequence[str], console: Console) -> int:
         return WRONG_USAGE
     parsed.as_command = as_command
     parsed.given = given
-    command.run(parsed, console)
-    return OK
+    return int(command.run(parsed, console) or OK)
 
 
 def _parser(prog: str, named: str | None) -> tuple[argparse.ArgumentParser, ModuleType | None]:

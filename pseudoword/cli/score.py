@@ -17,7 +17,8 @@ from ..errors import DatasetError, SettingsError
 from ..scoring import FeatureCache, class_features, folder_features, load_head, pictures_below
 from ..scoring.comparison import Comparison, HeadComparison, PromptComparison, TextComparison
 from ..scoring.feature_cache import may_be_cache
-from ..scoring.zero_shot import OPENAI_SEVEN_TEMPLATES, PLAIN_TEMPLATE
+from ..scoring.long_texts import EMPTY_TEXT, told_of
+from ..scoring.zero_shot import TEMPLATES
 from ..training.memory import out_of_memory_as
 from .clip_choice import add_clip_flags, fetch_clip, list_clips, load_clip
 from .console import Console
@@ -45,7 +46,6 @@ examples:
 """
 
 TEXT_COLUMNS = ("picture", "prompt", "best text", "model")
-TEMPLATES = {"plain": PLAIN_TEMPLATE, "openai": OPENAI_SEVEN_TEMPLATES}
 PROGRESS_EVERY_S = 0.2
 
 
@@ -143,10 +143,9 @@ def comparisons_of(
     comparisons: list[Comparison] = []
     texts = list(dict.fromkeys(arguments.text))
     for text, count in scorer.too_long(texts).items():
-        done = "the rest is cut off" if arguments.long == "cut" else "it is read in parts, whose mean counts"
-        console.warn(f"The text {text[:40]!r} … has {count} tokens, and the model reads {scorer.token_room}: {done}.")
+        console.warn(told_of(text, count, scorer.token_room, arguments.long))
     if any(not text.strip() for text in texts):
-        console.warn("A text is empty; how well pictures fit it says little.")
+        console.warn(EMPTY_TEXT)
     if texts:
         comparisons.append(
             TextComparison(tuple(texts), scorer.text_features(texts, arguments.long), scorer.logit_scale)

@@ -7,23 +7,29 @@ import contextlib
 import socket
 import threading
 import webbrowser
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from ..diffusion import LoadedEncoders
 from ..errors import MissingExtra, SettingsError
+from ..hosts.vocabularies import read_vocabularies, vocabulary_widths
 from ..jobs.checkpoint_layers import FILE as CHECKPOINT_LAYERS
 from ..jobs.checkpoint_layers import CheckpointLayers
 from ..jobs.clip_models import ClipModels, given_model
-from ..jobs.host import Host
+from ..jobs.host import Host, Shelf
 from ..jobs.inspector import Inspector
 from ..jobs.remembered_layers import wanted_clip_skip
+from ..jobs.scorings import Scorings
+from ..jobs.server_log import logging_to
 from ..jobs.trainings import Trainings
 from ..jobs.turns import Turns
 from ..jobs.words import RUNS, trained_words
 from ..scoring.models import ClipModel
 from .console import Console
 from .model_choice import add_clip_flag, add_model_flags, check_clip_files, load_chosen_model, load_chosen_scorer
+from .people_flags import add_people_flags, chosen_people
+from .score import default_cache
 
 if TYPE_CHECKING:
     from fastapi import FastAPI
@@ -42,7 +48,9 @@ examples:
 """
 
 FIRST_PORT, PORTS_TRIED = 7861, 20
+CHECKPOINT_SUFFIXES, MODEL_INDEX = (".safetensors", ".ckpt"), "model_index.json"
 LIBRARY_CACHE = ".library.sqlite3"
+GOODBYE_S = 3  # for answers that are under way when the studio ends
 
 
 def add_flags(parser: argparse.ArgumentParser) -> None:
@@ -53,8 +61,17 @@ def add_flags(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--address",
         default="127.0.0.1",
-        help="address to listen at; 0.0.0.0 lets others in, to any folder of pictures that you may read "
+        help="address to listen at; 0.0.0.0 lets others in, who may name no folder but those of --folder "
         "[default: 127.0.0.1]",
+    )
+    parser.add_argument(
+        "--folder",
+        type=Path,
+        nargs="+",
+        action="extend",
+        metavar="FOLDER",
+        help="folders whose pictures and files may be named on the page [default: any; where others come in, with "
+        "--address, --proxied or --login, none]",
     )
     parser.add_argument(
         "--embeddings",
@@ -65,6 +82,17 @@ def add_flags(parser: argparse.ArgumentParser) -> None:
         help="folders of embeddings to look into, too",
     )
     parser.add_argument(
+        "--checkpoints",
+        type=Path,
+        nargs="+",
+        default=(),
+        metavar="FOLDER",
+        help="folders of checkpoints whose vocabularies embeddings of other models are compared with",
+    )
+    parser.add_argument(
+        "--pictures", type=Path, nargs="+", default=(), metavar="FOLDER", help="folders of pictures to search"
+    )
+    parser.add_argument(
         "--clip-place",
         action="append",
         default=[],
@@ -72,12 +100,20 @@ def add_flags(parser: argparse.ArgumentParser) -> None:
         metavar="PLACE",
         help="look here, too, for CLIP models to score and search pictures with",
     )
+    parser.add_argument(
+        "--fetch-urls",
+        action="store_true",
+        help="let the page name pictures to score by their address on the internet; this computer and local networks "
+        "are never asked",
+    )
+    add_people_flags(parser)
     parser.add_argument("--no-browser", action="store_true", help="open no browser")
 
 
 def run(arguments: argparse.Namespace, console: Console) -> None:
     """Serve until Ctrl-C."""
     check_clip_files(arguments)
+    people = chosen_people(arguments)
     try:
         from ..studio import STYLE, make_app
     except ImportError as error:
@@ -100,18 +136,46 @@ def run(arguments: argparse.Namespace, console: Console) -> None:
         encoders=lambda: encoders,
         library=lambda: [*arguments.embeddings, *(word.path for word in trained_words(runs))],
         library_cache=runs / LIBRARY_CACHE,
+        shelf=Shelf(lambda: checkpoints_in(arguments.checkpoints), vocabulary_widths, read_vocabularies),
         word_place=lambda name: runs / name / f"{name}.safetensors",
         checkpoint_layers=layers,
         checkpoint=lambda: (model.sha256, model.title),
+        folders=readable_folders(arguments, people.is_alone),
+        may_fetch=arguments.fetch_urls,
+        features=default_cache(),
+        outputs=lambda: arguments.pictures,
+        people=people.told_apart,
+        limits=people.limits,
+        resumes=arguments.resume,
         clips=ClipModels(turns, lambda: arguments.clip_place, lambda: given_clips(arguments), lambda: model.device),
     )
-    trainings, inspector = Trainings(host), Inspector(host)
-    serve(make_app(trainings, inspector, model.title), listening, arguments, console)
-    inspector.strips.end()
-    if trainings.latest is not None and not trainings.latest.has_ended:
-        trainings.latest.pause_and_wait()
-        console.note(f"The training of {trainings.latest.settings.name} is saved; the studio can go on with it.")
+    trainings, inspector, scorings = Trainings(host), Inspector(host), Scorings(host)
+    with logging_to(runs, host.measures):
+        trainings.open()
+        app = make_app(trainings, inspector, scorings, model.title, people.logins, people.is_alone)
+        serve(app, listening, arguments, console)
+        inspector.strips.end()
+        scorings.end()
+        for name in trainings.end():
+            console.note(f"The training of {name} is saved; the studio can go on with it.")
     console.result({}, "The studio is closed.")
+
+
+def readable_folders(arguments: argparse.Namespace, is_alone: bool) -> list[Path] | None:
+    """The folders that may be named on the page, None for any. Raises SettingsError for one that is not there."""
+    for folder in arguments.folder or ():
+        if not folder.is_dir():
+            raise SettingsError(f"{str(folder)!r}, which is given with --folder, is no folder.")
+    if arguments.folder is None and is_alone:
+        return None
+    return [folder.resolve() for folder in arguments.folder or ()]
+
+
+def checkpoints_in(folders: Sequence[Path]) -> list[Path]:
+    """The checkpoint files in `folders`, and the folders there in which diffusers keeps one; the newest first."""
+    found = [path for folder in folders if folder.is_dir() for path in folder.iterdir()]
+    found = [path for path in found if path.suffix.lower() in CHECKPOINT_SUFFIXES or (path / MODEL_INDEX).is_file()]
+    return sorted(found, key=lambda path: -path.stat().st_mtime)
 
 
 def given_clips(arguments: argparse.Namespace) -> list[ClipModel]:
@@ -129,7 +193,8 @@ def serve(app: FastAPI, listening: socket.socket, arguments: argparse.Namespace,
     if not arguments.no_browser:
         threading.Timer(1.0, webbrowser.open, [address]).start()
     with contextlib.suppress(KeyboardInterrupt):  # raised once more after all connections are closed
-        Server(Config(app, log_level="warning")).run([listening])
+        # A page that is open somewhere keeps a connection, which would never end by itself.
+        Server(Config(app, log_level="warning", timeout_graceful_shutdown=GOODBYE_S)).run([listening])
 
 
 def listen(address: str, port: int | None) -> socket.socket:

@@ -8,7 +8,7 @@ from pathlib import Path
 from ..embedding import load_embedding
 from ..errors import SettingsError, TrainingError
 from ..jobs.words import RUNS, check_is_free
-from ..training.dataset import find_pictures
+from ..training.dataset import files_at, files_without, find_pictures
 from ..training.naming import check_new_word
 from ..training.run_folder import RunFolder
 from ..training.settings import TrainSettings
@@ -57,6 +57,13 @@ def add_flags(parser: argparse.ArgumentParser) -> None:
         action="store_true",
         help="remove the run that is in the folder, with its word, and begin anew; other files there stay",
     )
+    parser.add_argument(
+        "--leave-out",
+        action="append",
+        default=[],
+        metavar="FILE",
+        help="name of a picture that is not to be learned from, as check proposes; repeatable",
+    )
     add_model_flags(parser)
     add_clip_flag(parser)
     add_setting_flags(parser)
@@ -71,7 +78,7 @@ def run(arguments: argparse.Namespace, console: Console) -> None:
     check_clip_files(arguments)
     if not goes_on:
         check_start(settings, arguments, files)
-    pictures = find_pictures(arguments.images, settings)
+    pictures = find_pictures(left_in(arguments), settings)
     model = load_chosen_model(arguments, console)
     check_new_word(settings.name, model.text_encoders[0].tokenizer)  # before the scorer takes its time
     pictures = usable(pictures, settings.size or model.native_size, console)
@@ -88,6 +95,15 @@ def run(arguments: argparse.Namespace, console: Console) -> None:
     command_line = arguments.as_command([argument for argument in arguments.given if argument != "--restart"])
     outcome = follow(training, settings, files, command_line, console)
     console.result(outcome.values(), f"{outcome.text()}\n{next_step(arguments, settings.name)}")
+
+
+def left_in(arguments: argparse.Namespace) -> list[Path]:
+    """The files to learn from, without those that `--leave-out` names. Raises DatasetError."""
+    found = files_at(arguments.images)
+    names = set(arguments.leave_out)
+    left_out = [path for path in found if path.name in names]
+    strangers = names - {path.name for path in left_out}
+    return files_without(arguments.images, [*left_out, *map(Path, sorted(strangers))])
 
 
 def check_start(settings: TrainSettings, arguments: argparse.Namespace, files: RunFolder) -> None:

@@ -13,6 +13,9 @@ from torch import Tensor
 from ..diffusion import DiffusionModel, LoadedEncoders
 from .checkpoint_layers import CheckpointLayers
 from .clip_models import ClipModels
+from .limits import Limits
+from .measures import Measures
+from .people import People
 from .slices import SLICE_S
 
 if TYPE_CHECKING:
@@ -48,7 +51,11 @@ class Host:
 
     `clips` are the CLIP models that pictures are scored and searched with; without any there is the built-in one alone.
     What they say of pictures is remembered in the file `features`. `outputs` are the folders that generated pictures
-    are saved in.
+    are saved in. Pictures that are named by an address of the web are fetched where `may_fetch`.
+
+    `people` tells who asks, and `limits` how much they may ask for. Jobs begin once it `is_ready`, its model loaded.
+    After a restart those that were running go on by themselves where it `resumes`; else they wait as paused. What is
+    counted and timed meanwhile is in `measures`.
     """
 
     model: Callable[[], DiffusionModel]
@@ -73,4 +80,10 @@ class Host:
     checkpoint: Callable[[], tuple[str, str] | None] = lambda: None
     features: Path | None = None
     outputs: Callable[[], Sequence[Path]] = lambda: ()
+    may_fetch: bool = False
     clips: ClipModels = field(default_factory=lambda: ClipModels(nullcontext()))
+    people: People = field(default_factory=People)
+    limits: Limits = field(default_factory=Limits)
+    is_ready: Callable[[], bool] = lambda: True
+    resumes: bool = False
+    measures: Measures = field(default_factory=Measures)

@@ -18,7 +18,7 @@ from ..inspect.library_related import related_rows
 from ..inspect.library_row import LibraryRow, ModelShape
 from ..inspect.library_table import LibraryTable
 from ..inspect.maps import WordMap, word_map
-from .folders import check_readable
+from .folders import check_may_name, named_folder
 from .host import Host
 from .library_reader import LibraryReader
 from .strips import Strips
@@ -76,12 +76,8 @@ class Inspector:
         """
         if not folder.strip():
             return self._library
-        path = Path(folder.strip()).expanduser()
-        if self.host.folders is not None:
-            check_readable(path, [*self.host.folders, *self.host.library()])
-        if not path.is_dir():
-            raise SettingsError(f"{str(path)!r} is no folder; give the path of a folder with embeddings.")
-        path = path.resolve()
+        check_may_name(self.host, Path(folder.strip()), self.host.library())
+        path = named_folder(folder, "embeddings").resolve()
         with self._lock:
             reader = self._folders.pop(path, None) or LibraryReader(lambda: [path], self.host.library_cache)
             self._folders[path] = reader
@@ -104,11 +100,16 @@ class Inspector:
 
     def row(self, label: str) -> LibraryRow:
         """The file called `label`. Raises SettingsError where it is in no table that was read."""
-        tables = (labelled(r.table(), whole=r is not self._library) for r in self._readers())
-        found = next((table[label] for table in tables if label in table), None)
-        if found is None:
-            raise SettingsError(f"There is no embedding {label[:100]!r} here; read the library again and choose one.")
-        return found
+        for reader in self._readers():
+            is_library = reader is self._library
+            found = labelled(reader.table(), whole=not is_library).get(label)
+            if found is not None:
+                if not is_library:  # a link may lead out of the folder that was named
+                    for file in (found.file, found.preview):
+                        if file is not None:
+                            check_may_name(self.host, file, self.host.library())
+                return found
+        raise SettingsError(f"There is no embedding {label[:100]!r} here; read the library again and choose one.")
 
     def load(self, label: str) -> Embedding:
         """The embedding called `label`, read now, named as prompts call it. Raises PseudowordError."""

@@ -12,6 +12,7 @@ from types import TracebackType
 from ..errors import SettingsError
 from ..inspect.strips import Row
 from .host import Host
+from .measures import TimedTurns
 from .strip_job import StripJob
 from .turns import Turns
 
@@ -27,7 +28,7 @@ class Strips:
 
     def __init__(self, host: Host) -> None:
         self._host = host
-        self._turns = OneInTheQueue(host.turns)
+        self._turns = OneInTheQueue(TimedTurns(host.turns, host.measures))
         self._lock = threading.Lock()
         self._jobs: dict[str, StripJob] = {}  # the oldest first
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -35,8 +36,11 @@ class TrainedWord:
 
 def trained_words(runs: Path = RUNS) -> list[TrainedWord]:
     """The words that `train` left in `runs`, one folder each: `runs/WORD/WORD.safetensors`."""
-    paths = sorted(runs.glob("*/*.safetensors")) if runs.is_dir() else []
-    return [TrainedWord(path.stem, path) for path in paths if path.name != "checkpoint.safetensors"]
+    paths = list[Path]()
+    for folder in runs.iterdir() if runs.is_dir() else ():
+        with suppress(OSError):  # a file, or a run that is removed just now
+            paths += folder.glob("*.safetensors")
+    return [TrainedWord(path.stem, path) for path in sorted(paths) if path.name != "checkpoint.safetensors"]
 
 
 def words_at(places: Sequence[Path]) -> list[TrainedWord]:

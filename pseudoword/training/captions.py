@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import re
 from collections.abc import Sequence
 from functools import lru_cache
@@ -95,12 +96,13 @@ def load_templates(choice: str) -> Sequence[str]:
     """
     if choice in BUILT_IN_TEMPLATES:
         return BUILT_IN_TEMPLATES[choice]
-    path = Path(choice).expanduser()
+    path = Path(os.path.expanduser(choice))  # Path.expanduser fails for ~nobody
     try:
         changed = path.stat().st_mtime_ns
-    except OSError as problem:
+    except (OSError, ValueError) as problem:  # such as a null character
+        reason = getattr(problem, "strerror", None) or problem
         raise DatasetError(
-            f"The template file {choice!r} cannot be read ({problem.strerror}); "
+            f"The template file {choice[:300]!r} cannot be read ({reason}); "
             "give the path of a text file, 'object' or 'style'."
         ) from problem
     return _templates_of_file(path, changed)

@@ -70,7 +70,7 @@ def locked(folder: Path) -> Iterator[None]:
         file = open(path, "ab")  # noqa: SIM115 - closed below
     with file:
         try:
-            _lock(file.fileno())
+            lock_file(file.fileno())
         except OSError as error:
             raise TrainingError(
                 f"Another run is training in {folder} right now; wait for it to end, or choose another folder."
@@ -78,7 +78,8 @@ def locked(folder: Path) -> Iterator[None]:
         yield
 
 
-def _lock(descriptor: int) -> None:
+def lock_file(descriptor: int) -> None:
+    """Lock an open file for this process alone; the lock goes with it. Raises OSError where another has it."""
     if os.name == "nt":
         import msvcrt
 

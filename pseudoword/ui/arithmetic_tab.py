@@ -15,6 +15,7 @@ from ..jobs.inspector import Inspector
 from . import gradio_versions
 from .arithmetic_html import combined_html, problem_html
 from .offered_lists import Lists
+from .own_page import for_own_page
 from .saved_word import choosing, format_field, label_after, saved_says
 from .strip_form import build_form, connect
 
@@ -93,7 +94,8 @@ def build(inspector: Inspector, chosen: Any) -> Lists:
         said, label = saved(inspector, *values)
         return said, gr.update() if label is None else choosing(inspector, chosen, label)
 
-    save.click(pressed, [expression, name, format, description, may_replace], [message, chosen], queue=False)
+    save_it = for_own_page(inspector.host, pressed)
+    save.click(save_it, [expression, name, format, description, may_replace], [message, chosen], queue=False)
     return [(insert, offered)]
 
 

@@ -10,6 +10,7 @@ from ..decoding import SUFFIXES
 from ..jobs.inspector import Inspector
 from . import gradio_versions
 from .edit_handlers import FACTS, NONE_CHOSEN, downloaded, outcome, saved, shown, undone
+from .own_page import for_own_page
 from .saved_word import format_field
 
 ABOUT = "Converts the embedding that is chosen above, cuts and reorders it, and says what is known about it."
@@ -78,9 +79,13 @@ def build(inspector: Inspector, chosen: Any) -> None:
     gradio_versions.on_typing(
         [vectors, name, half], lambda *given: outcome(inspector, *given), [chosen, vectors, name, half], told
     )
-    save.click(lambda *given: saved(inspector, chosen, *given), everything, after, queue=False)
-    download.click(lambda *given: downloaded(inspector, *given), [format, preview, *changes], message, queue=False)
-    gradio_versions.on_click(undo, lambda label: undone(inspector, chosen, label), after, CONFIRM_UNDO, chosen)
+    host = inspector.host
+    save_it = for_own_page(host, lambda *given: saved(inspector, chosen, *given))
+    save.click(save_it, everything, after, queue=False)
+    download_it = for_own_page(host, lambda *given: downloaded(inspector, *given))
+    download.click(download_it, [format, preview, *changes], message, queue=False)
+    undo_it = for_own_page(host, lambda label: undone(inspector, chosen, label))
+    gradio_versions.on_click(undo, undo_it, after, CONFIRM_UNDO, chosen)
 
 
 def build_facts() -> list[Any]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import secrets
+from html import escape
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +14,7 @@ from ..diffusion import Sampling
 from ..errors import PseudowordError, SettingsError
 from ..jobs.host import Host
 from ..jobs.remembered_layers import layers_for
+from ..jobs.shown_paths import for_page
 from ..jobs.words import trained_words, words_said
 from ..text import encode_negative, encode_prompts
 from . import gradio_versions
@@ -26,7 +28,7 @@ def build(host: Host) -> None:
     with gr.Row(elem_classes="pseudoword-panel"):
         with gr.Column(scale=1, min_width=320):
             prompt = gr.Textbox(label="Prompt", value="", placeholder="a photo of my-cat", elem_id="pseudoword_prompt")
-            words = gr.Markdown(known_words(host.runs), elem_id="pseudoword_words")
+            words = gr.Markdown(lambda: known_words(host.runs), elem_id="pseudoword_words")
             count = gr.Slider(1, MOST_PICTURES, value=4, step=1, label="Pictures")
             with gr.Accordion("More", open=False):
                 negative = gr.Textbox(label="Negative prompt", value="", max_lines=1)
@@ -39,6 +41,8 @@ def build(host: Host) -> None:
             said = gr.Markdown(elem_id="pseudoword_generated")
         with gr.Column(scale=1, min_width=320):
             pictures = gradio_versions.gallery("Pictures", "pseudoword_gallery", columns=2)
+    # Words come while the page is open: those there are now stand there before one is written.
+    prompt.focus(lambda: known_words(host.runs), None, words, queue=False, show_progress="hidden")
     inputs = [prompt, negative, count, seed, steps, guidance]
     for event in (button.click, prompt.submit):
         event(lambda *values: generated(host, *values), inputs, [pictures, said, words])
@@ -51,7 +55,7 @@ def generated(
     try:
         pictures, told = make(host, prompt, negative, int(count), seed, int(steps), guidance)
     except PseudowordError as problem:
-        return gr.update(), str(problem), known_words(host.runs)
+        return gr.update(), escape(for_page(host, str(problem))), known_words(host.runs)
     return pictures, told, known_words(host.runs)
 
 
@@ -75,7 +79,7 @@ def make(
         pictures = model.generate(told, against, sampling, range(first, first + count))
     used = ", ".join(word.name for word in said) or "none"
     seeds = f"Seeds {first} to {first + count - 1}"
-    return pictures, f"{seeds}. CLIP skip: {layers.text}. Trained words in the prompt: {used}."
+    return pictures, escape(f"{seeds}. CLIP skip: {layers.text}. Trained words in the prompt: {used}.")
 
 
 def known_words(runs: Path) -> str:

@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import json
+import os
+import tempfile
 from collections.abc import Callable, Sequence
+from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
@@ -14,7 +17,28 @@ IS_OLD = int(gr.__version__.split(".")[0]) < 4
 
 def uploads(label: str, file_types: list[str], elem_id: str, several: bool = True) -> Any:
     """A field for several files, or one, dropped or chosen."""
-    return gr.File(label=label, file_count="multiple" if several else "single", file_types=file_types, elem_id=elem_id)
+    kind = _checking_uploads() if IS_OLD else gr.File
+    return kind(label=label, file_count="multiple" if several else "single", file_types=file_types, elem_id=elem_id)
+
+
+@lru_cache(maxsize=1)
+def _checking_uploads() -> Any:
+    """The old version's field for files, without what lets a request name any file of the server as uploaded."""
+
+    class Uploads(gr.File):  # made here: of components that a module defines, today's version writes a file beside it
+        def get_block_name(self) -> str:
+            """What the page's script knows it as."""
+            return "file"
+
+        def preprocess(self, x: Any) -> Any:
+            """The files that were uploaded. Raises gr.Error for others."""
+            place = Path(os.environ.get("GRADIO_TEMP_DIR") or Path(tempfile.gettempdir()) / "gradio").resolve()
+            for one in x if isinstance(x, list) else [x] if x else []:
+                if one.get("is_file") and not Path(str(one.get("name"))).resolve().is_relative_to(place):
+                    raise gr.Error("This file was not uploaded; drop it once more.")
+            return super().preprocess(x)
+
+    return Uploads
 
 
 def uploaded_paths(value: Any) -> list[Path]:

@@ -16,6 +16,7 @@ from ..jobs.remembered_layers import forget, remember, remembered_says
 from ..text.layer_list import ALL
 from ..text.layer_panel import OF_CHECKPOINT
 from .messages import says
+from .own_page import for_own_page
 from .strip_form import StripForm, build_form, connect
 
 ABOUT = (
@@ -87,10 +88,9 @@ def build_memory(inspector: Inspector, form: StripForm) -> None:
         )
         forget_button = gr.Button("Forget", min_width=90, elem_id="pseudoword_layers_forget")
     message = gr.HTML(elem_id="pseudoword_layers_memory_message")
-    remember_button.click(
-        lambda text, latest: remembering(inspector, text, latest), [wanted, form.latest], message, queue=False
-    )
-    forget_button.click(lambda: forgetting(inspector), None, message, queue=False)
+    remember_it = for_own_page(inspector.host, lambda text, latest: remembering(inspector, text, latest))
+    remember_button.click(remember_it, [wanted, form.latest], message, queue=False)
+    forget_button.click(for_own_page(inspector.host, lambda: forgetting(inspector)), None, message, queue=False)
 
 
 def rows(inspector: Inspector, prompt: str, negative: str | None, layers: str | None) -> list[Row]:

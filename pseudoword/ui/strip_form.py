@@ -16,6 +16,7 @@ from ..inspect.strips import Row
 from ..jobs.inspector import Inspector
 from ..jobs.strips import HIGHEST_SEED, MOST_SEEDS, MOST_STEPS
 from .messages import says
+from .own_page import for_own_page
 
 
 @dataclass(frozen=True)
@@ -113,7 +114,8 @@ def connect(
         return started(inspector, lambda: rows_of(*given), latest, seeds, first, steps, guidance)
 
     fields = [form.seeds, form.first_seed, form.steps, form.guidance, form.template, *inputs]
-    form.show.click(start, [form.latest, *fields], [form.message, form.place, form.latest], queue=False)
+    begin = for_own_page(inspector.host, start)
+    form.show.click(begin, [form.latest, *fields], [form.message, form.place, form.latest], queue=False)
     form.cancel.click(lambda latest: cancelled(inspector, latest), form.latest, form.message, queue=False)
 
 

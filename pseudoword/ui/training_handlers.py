@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from pathlib import Path
 from typing import Any
 
@@ -10,7 +10,10 @@ import gradio as gr
 
 from ..decoding import SUFFIXES
 from ..errors import PseudowordError, SettingsError
+from ..jobs.job_view import cloned_settings
+from ..jobs.people import ALONE, Person
 from ..jobs.saved_settings import forget_settings, save_settings, saved_settings
+from ..jobs.shown_paths import for_page
 from ..jobs.training_job import TrainingJob
 from ..jobs.trainings import Trainings
 from ..training.settings import FILE_PREFIX
@@ -23,9 +26,17 @@ NEW_WORD = "a new one"  # the choice beside the embeddings that can be gone on f
 
 
 def started(
-    trainings: Trainings, files: Any, folder: str, name: str, start: str, continued_word: str, *expert: Any
+    trainings: Trainings,
+    files: Any,
+    folder: str,
+    name: str,
+    start: str,
+    continued_word: str,
+    *expert: Any,
+    person: Person = ALONE,
+    left_out: Collection[str] = (),
 ) -> str:
-    """Start a training; returns what to tell."""
+    """Start a training for `person` on the pictures that are not `left_out`; returns what to tell."""
 
     def begin() -> TrainingJob:
         uploaded = gradio_versions.uploaded_paths(files)
@@ -35,9 +46,10 @@ def started(
             raise SettingsError("There are no pictures yet; drop 3 to 10 of what the word is to mean.")
         begins = start_of(trainings, start, continued_word)
         settings = settings_of(name, begins, expert, trainings.host.templates())
-        return trainings.start(settings, uploaded or [Path(folder.strip())], uploaded=bool(uploaded))
+        given, without = uploaded or [Path(folder.strip())], {Path(path) for path in left_out}
+        return trainings.start(settings, given, bool(uploaded), person, without)
 
-    return told(begin)
+    return told(trainings, begin)
 
 
 def start_of(trainings: Trainings, start: str, continued_word: str | None) -> str:
@@ -90,6 +102,21 @@ def recalled(trainings: Trainings, name: str | None) -> list[Any]:
     return [*values, says(f"These are the settings of {name}.", "good")]
 
 
+def cloned(trainings: Trainings, id: str, person: Person = ALONE) -> list[Any]:
+    """What start, continued word and expert fields show of a job's settings, for a new word, and what to tell."""
+    templates, words = trainings.host.templates(), trainings.host.words()
+    try:
+        title, settings = cloned_settings(trainings, person, id)
+    except PseudowordError as problem:
+        nothing = [gr.update() for _ in shown({}, templates)]
+        return [gr.update(), gr.update(), *nothing, says(str(problem), "warning") if id else gr.update()]
+    start = settings.get("start", "auto")
+    of_word = {f"{FILE_PREFIX}{path}": name for name, path in words.items()}.get(start)
+    told = says(f"These are the settings of {title}; give the new word a name and pictures.", "good")
+    expert = shown(settings, templates)
+    return ["auto" if of_word else start, of_word or NEW_WORD, *expert, told]
+
+
 def thumbnails(files: Any) -> Any:
     """The pictures that were uploaded."""
     pictures = [str(path) for path in gradio_versions.uploaded_paths(files) if path.suffix.lower() in SUFFIXES]
@@ -107,45 +134,43 @@ def name_says(trainings: Trainings, name: str) -> str:
     return says(f"{name.strip()} is free.", "good")
 
 
-def continued(trainings: Trainings, chosen: str | None) -> str:
+def continued(trainings: Trainings, chosen: str | None, person: Person = ALONE) -> str:
     """Go on with an interrupted run; returns what to tell."""
 
     def begin() -> TrainingJob:
         if not chosen:
             raise SettingsError("Choose a run first.")
-        return trainings.go_on(chosen)
+        return trainings.go_on(chosen, person)
 
-    return told(begin)
+    return told(trainings, begin)
 
 
-def removed(trainings: Trainings, chosen: str | None) -> tuple[Any, str]:
+def removed(trainings: Trainings, chosen: str | None, person: Person = ALONE) -> tuple[Any, str]:
     """Remove an earlier run; returns the choices there are now, and what to tell."""
     try:
         if not chosen:
             raise SettingsError("Choose a run first.")
-        trainings.remove(chosen)
+        trainings.remove(chosen, person)
     except PseudowordError as problem:
-        return gr.update(choices=trainings.earlier()), says(str(problem), "warning")
-    return gr.update(choices=trainings.earlier(), value=None), says(f"The run {chosen} is removed.", "good")
+        return gr.update(choices=trainings.earlier(person)), says(for_page(trainings.host, str(problem)), "warning")
+    return gr.update(choices=trainings.earlier(person), value=None), says(f"The run {chosen} is removed.", "good")
 
 
-def told(begin: Callable[[], TrainingJob]) -> str:
+def told(trainings: Trainings, begin: Callable[[], TrainingJob]) -> str:
     """What to tell of a training that `begin` starts, or of why it cannot."""
     try:
         job = begin()
     except PseudowordError as problem:
-        return says(str(problem), "warning")
+        return says(for_page(trainings.host, str(problem)), "warning")
+    if job.watch().state == "waiting":
+        return says(f"{job.settings.name} waits for its turn; Jobs shows when that will be.", "good")
     return says(f"Learning {job.settings.name}.", "good")
 
 
-def give(trainings: Trainings, order: str) -> Callable[[], str]:
-    """A handler that gives `order` to the training under way."""
-
-    def handler() -> str:
-        job = trainings.latest
-        if job is None or job.has_ended:
-            return says("No training is under way.", "warning")
-        getattr(job, order)()
-        return ""
-
-    return handler
+def given(trainings: Trainings, order: str, person: Person = ALONE) -> str:
+    """Give `order` to the training that `person` follows; returns what to tell."""
+    job = trainings.followed_by(person)
+    if job is None or job.has_ended:
+        return says("No training is under way.", "warning")
+    getattr(job, order)()
+    return ""

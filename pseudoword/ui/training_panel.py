@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import partial
 from typing import Any
 
 import gradio as gr
@@ -9,15 +10,18 @@ import gradio as gr
 from ..decoding import SUFFIXES
 from ..jobs.saved_settings import saved_settings
 from ..jobs.trainings import Trainings
-from . import gradio_versions
+from . import gradio_versions, set_check
+from .asking import asking
 from .offered_lists import Lists, add_refreshing
+from .own_page import for_own_page
 from .presets import PRESETS
-from .setting_fields import make_fields
+from .setting_fields import EXPERT, make_fields
 from .training_handlers import (
     NEW_WORD,
+    cloned,
     continued,
     first_values,
-    give,
+    given,
     name_says,
     preset_values,
     recalled,
@@ -29,6 +33,7 @@ from .training_handlers import (
 )
 
 LIVE = '<div id="pseudoword-training"></div>'  # filled by javascript/pseudoword_training.js
+START = 3  # where the words to start from are in the form, then the embedding to go on from, then the expert fields
 ORDERS = {"pause": "Pause", "resume": "Resume", "stop": "Stop, keep", "cancel": "Cancel"}
 CONFIRM_CANCEL = "Cancel this training and remove what was learned?"
 CONFIRM_REMOVE = "Remove this run with its pictures, previews and checkpoint?"
@@ -49,19 +54,32 @@ def build(trainings: Trainings) -> None:
                     for order, label in ORDERS.items()
                 }
             gr.HTML(LIVE)
-            build_earlier_runs(trainings, message, lists)
+            earlier = build_earlier_runs(trainings, message)
     # Pressed by the page's script, when the panel comes into view and when a training has ended.
-    add_refreshing(lists, "pseudoword_refresh")
-    start_button.click(
-        lambda *values: started(trainings, *values), form, message, queue=False, api_name="pseudoword_start"
-    )
+    refresh = add_refreshing(lists, "pseudoword_refresh")
+    people = trainings.host.people
+    offered = asking(people, lambda person: gr.update(choices=trainings.earlier(person)))
+    refresh.click(offered, None, earlier, queue=False)
+    build_cloning(trainings, form, message)
+    begin = asking(people, lambda person, *values: started(trainings, *values[:-1], person=person, left_out=values[-1]))
+    start_button.click(begin, form, message, queue=False, api_name="pseudoword_start")
     for order, button in buttons.items():
         asks = CONFIRM_CANCEL if order == "cancel" else None
-        gradio_versions.on_click(button, give(trainings, order), message, asks)
+        handler = asking(people, partial(given, trainings, order))
+        gradio_versions.on_click(button, handler, message, asks)
+
+
+def build_cloning(trainings: Trainings, form: list[Any], message: Any) -> None:
+    """Where the page's script writes the id of the job whose settings the form is to show."""
+    id = gr.Textbox(elem_id="pseudoword_cloned", elem_classes="pseudoword-hidden", show_label=False)
+    shown = form[START : START + 2 + len(EXPERT)]
+    # Emptied afterwards: the same job may be chosen again.
+    handler = asking(trainings.host.people, lambda person, chosen: [*cloned(trainings, chosen, person), ""])
+    id.change(handler, id, [*shown, message, id], queue=False)
 
 
 def build_form(trainings: Trainings, lists: Lists) -> list[Any]:
-    """What a training needs to be told; returns the fields in the order that `started` takes them."""
+    """What a training needs to be told; returns the fields as `started` takes them, and last what is left out."""
     files = gradio_versions.uploads(
         "Pictures, 3 to 10 (drop them here)", sorted(SUFFIXES) + [".txt"], "pseudoword_pictures"
     )
@@ -100,10 +118,12 @@ def build_form(trainings: Trainings, lists: Lists) -> list[Any]:
     with gr.Accordion("Expert settings", open=False):
         expert = make_fields(first_values(trainings), trainings.host.templates())
         build_saved_settings(trainings, expert, lists)
+    left_out = set_check.build(trainings, files, folder, gallery, expert)
     files.change(thumbnails, files, gallery, queue=False)
     preset.change(lambda chosen: preset_values(trainings, chosen), preset, expert, queue=False)
-    gradio_versions.on_typing([name], lambda text: name_says(trainings, text), [name], name_hint)
-    return [files, folder, name, start, continued_word, *expert]
+    name_hint_of = for_own_page(trainings.host, lambda text: name_says(trainings, text))
+    gradio_versions.on_typing([name], name_hint_of, [name], name_hint)
+    return [files, folder, name, start, continued_word, *expert, left_out]
 
 
 def build_saved_settings(trainings: Trainings, expert: list[Any], lists: Lists) -> None:
@@ -121,20 +141,23 @@ def build_saved_settings(trainings: Trainings, expert: list[Any], lists: Lists) 
         recall = gr.Button("Recall", min_width=90, elem_id="pseudoword_recall_settings")
         forget = gr.Button("Forget", min_width=90, elem_id="pseudoword_forget_settings")
     told = gr.HTML(elem_id="pseudoword_saved_message")
-    save.click(lambda *values: saved(trainings, *values), [chosen, *expert], [chosen, told], queue=False)
+    save_it = for_own_page(trainings.host, lambda *values: saved(trainings, *values))
+    save.click(save_it, [chosen, *expert], [chosen, told], queue=False)
     recall.click(lambda name: recalled(trainings, name), chosen, [*expert, told], queue=False)
-    forget.click(lambda name: saved(trainings, name), chosen, [chosen, told], queue=False)
+    forget_it = for_own_page(trainings.host, lambda name: saved(trainings, name))
+    forget.click(forget_it, chosen, [chosen, told], queue=False)
 
 
-def build_earlier_runs(trainings: Trainings, message: Any, lists: Lists) -> None:
-    """Runs that are not under way: go on with an interrupted one, remove one."""
+def build_earlier_runs(trainings: Trainings, message: Any) -> Any:
+    """Runs that are not under way: go on with an interrupted one, remove one. Returns the list of them."""
     with gr.Accordion("Earlier runs", open=False):
-        earlier = gr.Dropdown(trainings.earlier(), label="Runs", elem_id="pseudoword_earlier")
+        earlier = gr.Dropdown([], value=None, label="Runs", elem_id="pseudoword_earlier")
         with gr.Row():
             go_on = gr.Button("Go on with it", elem_id="pseudoword_go_on")
             remove = gr.Button("Remove it", elem_id="pseudoword_remove")
-    lists.append((earlier, trainings.earlier))
-    go_on.click(lambda chosen: continued(trainings, chosen), earlier, message, queue=False)
-    gradio_versions.on_click(
-        remove, lambda chosen: removed(trainings, chosen), [earlier, message], CONFIRM_REMOVE, earlier
-    )
+    people = trainings.host.people
+    go_on_with = asking(people, lambda person, chosen: continued(trainings, chosen, person))
+    go_on.click(go_on_with, earlier, message, queue=False)
+    removing = asking(people, lambda person, chosen: removed(trainings, chosen, person))
+    gradio_versions.on_click(remove, removing, [earlier, message], CONFIRM_REMOVE, earlier)
+    return earlier

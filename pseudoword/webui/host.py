@@ -7,7 +7,6 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from modules import call_queue, paths_internal, sd_models, shared
-from torch import Tensor
 
 from ..builtin import CHECKPOINT
 from ..errors import SettingsError
@@ -16,10 +15,16 @@ from ..hosts.webui.loaded_encoders import loaded_encoders
 from ..hosts.webui.model import loaded_model
 from ..hosts.webui.queue_turns import QueueTurns
 from ..jobs.clip_models import ClipModels, given_model
+from ..jobs.folders import is_below
 from ..jobs.host import Host, Shelf
 from ..jobs.inspector import Inspector
+from ..jobs.limits import parse_limits
+from ..jobs.people import People
+from ..jobs.scorings import Scorings
+from ..jobs.server_log import log_to
 from ..jobs.trainings import Trainings
 from ..scoring.models import ClipModel
+from .access import user_known_to
 from .clip_skip_table import checkpoint_layers, loaded_checkpoint
 from .settings_page import clip_stays, first_preset, runs_folder, scoring_device, slice_seconds, words_folder
 from .words import embedding_files, embedding_folders, publish, read_words_again, refuse_taken_name, template_files
@@ -47,20 +52,26 @@ def host() -> Host:
         encoders=loaded_encoders,
         library=embedding_folders,
         library_cache=Path(paths_internal.data_path) / "pseudoword" / "library.sqlite3",
-        shelf=Shelf(checkpoint_files, vocabulary_widths, stored_vectors),
+        shelf=Shelf(checkpoint_files, vocabulary_widths, read_vocabularies),
         word_place=lambda name: words_folder() / f"{name}.safetensors",
         words_changed=read_words_again,
         checkpoint_layers=checkpoint_layers(),
         checkpoint=loaded_checkpoint,
         features=Path(paths_internal.data_path) / "pseudoword" / "clip-features.sqlite",
         outputs=output_folders,
+        may_fetch=shared.cmd_opts.pseudoword_fetch_urls,
         clips=clip_models(),
+        people=People(user_known_to(api_auth()), is_shared, lambda: shared.cmd_opts.pseudoword_admin or ()),
+        limits=parse_limits(shared.cmd_opts.pseudoword_limit or ()),
+        is_ready=has_model,
+        resumes=shared.cmd_opts.pseudoword_resume,
     )
 
 
 @lru_cache(maxsize=1)
 def trainings() -> Trainings:
     """The trainings of this process."""
+    log_to(host().runs, host().measures)
     return Trainings(host())
 
 
@@ -68,6 +79,28 @@ def trainings() -> Trainings:
 def inspector() -> Inspector:
     """What looks into embeddings in this process."""
     return Inspector(host())
+
+
+@lru_cache(maxsize=1)
+def scorings() -> Scorings:
+    """What scores pictures in this process."""
+    return Scorings(host())
+
+
+def api_auth() -> str | None:
+    """Names and passwords of programs, where there are such."""
+    return shared.cmd_opts.api_auth if shared.cmd_opts.api else None
+
+
+def has_model() -> bool:
+    """Whether a checkpoint is loaded, which comes after the page."""
+    return sd_models.model_data.sd_model is not None
+
+
+def is_shared() -> bool:
+    """Whether others than who sits at this computer may come in."""
+    options = shared.cmd_opts
+    return bool(options.webui_is_non_local or options.gradio_auth or options.gradio_auth_path)
 
 
 def clip_models() -> ClipModels:
@@ -80,7 +113,12 @@ def output_folders() -> list[Path]:
     options = shared.opts
     named = [options.outdir_samples, options.outdir_txt2img_samples, options.outdir_img2img_samples]
     named += [options.outdir_extras_samples, options.outdir_save]
-    return [path for path in dict.fromkeys(Path(folder).resolve() for folder in named if folder) if path.is_dir()]
+    found = [path for path in dict.fromkeys(Path(folder).resolve() for folder in named if folder) if path.is_dir()]
+    if not is_shared():
+        return found
+    # Visitors may change these settings: what they name is searched only where everybody may read anyway.
+    roots = [Path(paths_internal.default_output_dir), *(readable_folders() or ())]
+    return [path for path in found if is_below(path, roots)]
 
 
 def clip_folders() -> list[Path]:
@@ -101,11 +139,6 @@ def checkpoint_files() -> list[Path]:
     return sorted((path for path in files if path.exists()), key=lambda path: -path.stat().st_mtime)
 
 
-def stored_vectors(checkpoint: Path) -> dict[str, Tensor]:
-    """The vocabularies in a checkpoint file, (V, D) by encoder. Raises ModelError."""
-    return {stored.encoder: stored.vectors for stored in read_vocabularies(checkpoint)}
-
-
 def defaults() -> dict[str, Any]:
     """Settings that follow the WebUI's own: its CLIP skip, which it applies to Stable Diffusion 1.x alone.
 
@@ -115,14 +148,19 @@ def defaults() -> dict[str, Any]:
     return {} if net is not None and not net.is_sd1 else {"clip_skip": shared.opts.CLIP_stop_at_last_layers}
 
 
+def private_folders() -> list[Path]:
+    """Where Pseudoword keeps what is nobody's business: runs with their pictures, the list of jobs, the log."""
+    return [Path(paths_internal.data_path) / "pseudoword", host().runs]
+
+
 def readable_folders() -> list[Path] | None:
     """Where pictures of the server may be read: those of the flag, else anywhere for who has the computer to himself.
 
-    On a server that listens to others the default is the WebUI's own folders of pictures.
+    On a server that others come in to the default is the WebUI's own folders of pictures.
     """
     if shared.cmd_opts.pseudoword_folder:
         return [Path(folder) for folder in shared.cmd_opts.pseudoword_folder]
-    if not shared.cmd_opts.webui_is_non_local:
+    if not is_shared():
         return None
     return [Path(paths_internal.default_output_dir)]
 

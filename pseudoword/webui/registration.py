@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import threading
+import time
 import traceback
+from collections.abc import Callable
 from html import escape
 from typing import Any
 
@@ -11,16 +14,27 @@ from fastapi import Depends, FastAPI
 from modules import script_callbacks, shared
 
 from ..api.inspection_program_routes import add_inspection_program_routes
+from ..api.job_routes import add_job_routes
 from ..api.layer_routes import add_layer_routes
 from ..api.library_routes import add_library_routes
 from ..api.program_routes import add_program_routes
+from ..api.score_program_routes import add_score_program_routes
+from ..api.score_routes import add_score_routes
+from ..api.search_program_routes import add_search_program_routes
+from ..api.search_routes import add_search_routes
+from ..api.server_routes import add_server_routes
+from ..api.set_check_program_routes import add_set_check_program_routes
+from ..api.set_check_routes import add_set_check_routes
 from ..api.strip_routes import add_strip_routes
 from ..api.training_routes import add_training_routes
 from ..api.word_routes import add_word_routes
-from ..ui import inspection_panel, layers_tab, training_panel
-from .access import guarding_page, guarding_programs
+from ..errors import PseudowordError
+from ..ui import inspection_panel, jobs_panel, layers_tab, score_tab, search_tab, training_panel
+from .access import guarding_page, guarding_programs, knowing_programs
 from .clip_skip_network import add_clip_skip
-from .host import inspector, trainings
+from .host import api_auth, has_model, inspector, private_folders, scorings, trainings
+from .score_sheet import add_score_sheets
+from .search_sending import build_sending
 from .settings_page import add_settings
 
 
@@ -31,12 +45,18 @@ def register() -> None:
         "ui_train_tabs": train_tab,
         "ui_tabs": own_tab,
         "app_started": add_routes,
-        "before_ui": add_clip_skip,
+        "before_ui": extend_scripts,
     }
     for category, callback in callbacks.items():
         # Not by `on_ui_settings` and its like: each looks for the name of this file in the stack, which takes 0.1 s.
         known = script_callbacks.callback_map[f"callbacks_{category}"]
         script_callbacks.add_callback(known, callback, category=category, filename=__file__)
+
+
+def extend_scripts() -> None:
+    """What belongs into the WebUI's own prompts and plots."""
+    add_clip_skip()
+    add_score_sheets()
 
 
 def train_tab(_: Any) -> None:
@@ -51,31 +71,58 @@ def train_tab(_: Any) -> None:
 
 def own_tab() -> list[tuple[gr.Blocks, str, str]]:
     """The tab beside txt2img and the others. A failure shows in its place, and nowhere else."""
-    tabs = {"Inspect": inspection_panel.build, "CLIP skip": layers_tab.build}
+    tabs: dict[str, Callable[[], None]] = {
+        "Inspect": lambda: inspection_panel.build(inspector()),
+        "CLIP skip": lambda: layers_tab.build(inspector()),
+        "Score": lambda: score_tab.build(scorings()),
+        "Search": lambda: search_tab.build(lambda: build_sending(scorings().search)),
+        "Jobs": jobs_panel.build,
+    }
     with gr.Blocks(analytics_enabled=False) as panel, gr.Tabs():
         for title, build in tabs.items():
             with gr.Tab(title):
                 try:
-                    build(inspector())
+                    build()
                 except Exception as problem:
                     traceback.print_exc()
                     gr.HTML(failure(problem))
     return [(panel, "Pseudoword", "pseudoword")]
 
 
-def add_routes(_: gr.Blocks | None, app: FastAPI) -> None:
+def add_routes(demo: gr.Blocks | None, app: FastAPI) -> None:
     """The routes of the page, and with --api those for programs."""
-    api_auth = shared.cmd_opts.api_auth if shared.cmd_opts.api else None
-    page = [Depends(guarding_page(app, api_auth))]
+    if demo is not None:  # Gradio would hand out whatever lies below the WebUI's folder
+        demo.blocked_paths.extend(map(str, private_folders()))
+    page = [Depends(guarding_page(app, api_auth()))]
+    add_server_routes(app, trainings(), knowing_programs(api_auth()))
+    threading.Thread(target=find_jobs, name="jobs of before", daemon=True).start()
     add_training_routes(app, trainings(), page)
+    add_job_routes(app, trainings(), page)
     add_library_routes(app, inspector(), page)
     add_word_routes(app, inspector(), page)
     add_strip_routes(app, inspector().strips, page)
     add_layer_routes(app, inspector(), page)
+    add_score_routes(app, scorings(), page)
+    add_search_routes(app, scorings().search, page)
+    add_set_check_routes(app, trainings().checks, page)
     if shared.cmd_opts.api:
-        programs = [Depends(guarding_programs(api_auth))]
+        programs = [Depends(guarding_programs(api_auth()))]
         add_program_routes(app, trainings(), programs)
         add_inspection_program_routes(app, inspector(), programs)
+        add_score_program_routes(app, scorings(), programs)
+        add_search_program_routes(app, scorings().search, programs)
+        add_set_check_program_routes(app, trainings().checks, programs)
+
+
+def find_jobs() -> None:
+    """Find the jobs of before this start, and go on with those that wait, once there is a checkpoint to do it with."""
+    try:
+        trainings().open()
+        while not has_model():
+            time.sleep(1)
+        trainings().queue.begin_next()
+    except PseudowordError:
+        traceback.print_exc()
 
 
 def failure(problem: Exception) -> str:

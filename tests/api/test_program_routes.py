@@ -8,6 +8,7 @@ import shutil
 import tempfile
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -78,9 +79,15 @@ def program(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Program
     monkeypatch.setattr(tempfile, "tempdir", str(tmp_path / "temporary"))
     trainings = Trainings(small_host(tmp_path / "runs"))
     yield program_on(trainings, tmp_path)
-    if trainings.latest is not None:
-        trainings.latest.cancel()
-        trainings.latest.wait(60)
+    trainings.end()
+
+
+@contextmanager
+def restarted(program: Program) -> Iterator[Program]:
+    """The same after the server was started again."""
+    trainings = Trainings(small_host(program.here / "runs"))
+    yield program_on(trainings, program.here)
+    trainings.end()
 
 
 @pytest.fixture
@@ -230,15 +237,15 @@ def test_what_is_not_json_is_told(program: Program) -> None:
         assert answer.status_code == 422 and says in answer.json()["detail"]
 
 
-def test_of_two_starts_at_once_one_is_refused(program: Program, pictures: list[dict[str, str]]) -> None:
+def test_of_two_starts_at_once_one_waits(program: Program, pictures: list[dict[str, str]]) -> None:
     def start(name: str) -> tuple[int, Any]:
         answer = program.client.post(TRAININGS, json={"settings": {**LONG, "name": name}, "pictures": pictures})
-        return answer.status_code, answer.json()
+        return answer.status_code, answer.json()["name"]
 
     with ThreadPoolExecutor() as pool:
-        answers = dict(pool.map(start, (WORD, "zxqv-other")))
-    assert set(answers) == {201, 409}
-    assert f"{answers[201]['name']} is being learned right now" in answers[409]["detail"]
+        assert set(pool.map(start, (WORD, "zxqv-other"))) == {(201, WORD), (201, "zxqv-other")}
+    states = {one["name"]: one["state"] for one in program.ask("GET", TRAININGS)["trainings"]}
+    assert sorted(state == "waiting" for state in states.values()) == [False, True]
 
 
 def test_orders_that_make_no_sense_are_refused(program: Program, pictures: list[dict[str, str]]) -> None:
@@ -250,7 +257,7 @@ def test_orders_that_make_no_sense_are_refused(program: Program, pictures: list[
         "resume", status=409
     )
     program.order("pause")
-    assert "is 'paused'; only a training that is preparing or training can be paused" in program.order(
+    assert "is 'paused'; only a training that is waiting, preparing or training can be paused" in program.order(
         "pause", status=409
     )
     program.order("stop")
@@ -278,26 +285,46 @@ def test_an_order_counts_even_where_the_one_before_was_not_followed_yet(
 def test_an_interrupted_run_is_listed_and_resumed(program: Program, pictures: list[dict[str, str]]) -> None:
     program.start({"settings": LONG, "pictures": pictures})
     program.trained_for(3)
-    step = program.order("pause")["step"]
-    later = program_on(Trainings(small_host(program.here / "runs")), program.here)
-    assert later.ask("GET", TRAININGS) == {"trainings": [{"name": WORD, "state": "interrupted"}]}
-    assert later.watch() == {"name": WORD, "state": "interrupted"}
-    for order in ("pause", "stop", "cancel"):
-        assert f"The state of {WORD} is 'interrupted'" in later.order(order, status=409)
-    assert later.order("resume")["name"] == WORD
-    later.trained_for(step + 1)
-    assert later.order("stop")["state"] == "stopped"
-    assert later.ask("GET", TRAININGS) == {"trainings": [{"name": WORD, "state": "stopped"}]}
+    program.trainings.end()
+    with restarted(program) as later:
+        assert later.ask("GET", TRAININGS) == {"trainings": [{"name": WORD, "state": "paused"}]}
+        seen = later.watch()
+        assert seen["step"] >= 3 and "The server ended meanwhile" in seen["message"]
+        assert later.order("resume")["name"] == WORD
+        later.trained_for(seen["step"] + 1)
+        assert later.order("stop")["state"] == "stopped"
+        assert later.ask("GET", TRAININGS) == {"trainings": [{"name": WORD, "state": "stopped"}]}
 
 
-def test_another_cannot_be_resumed_while_one_is_under_way(program: Program, pictures: list[dict[str, str]]) -> None:
+def test_an_interrupted_run_can_be_stopped_and_keeps_its_word(
+    program: Program, pictures: list[dict[str, str]]
+) -> None:
+    program.start({"settings": LONG, "pictures": pictures})
+    program.trained_for(3)
+    program.trainings.end()
+    with restarted(program) as later:
+        assert "as it was when it was last saved" in later.order("stop")["message"]
+    assert load_embedding(program.here / "runs" / WORD / f"{WORD}.safetensors").metadata.steps
+
+
+def test_an_interrupted_run_can_be_cancelled(program: Program, pictures: list[dict[str, str]]) -> None:
+    program.start({"settings": LONG, "pictures": pictures})
+    program.trained_for(3)
+    program.trainings.end()
+    with restarted(program) as later:
+        assert later.order("cancel")["state"] == "cancelled"
+        assert not (program.here / "runs" / WORD).exists()
+
+
+def test_a_resumed_run_waits_while_another_is_under_way(program: Program, pictures: list[dict[str, str]]) -> None:
     program.start({"settings": LONG, "pictures": pictures})
     program.trained_for(1)
-    program.order("pause")
-    later = program_on(Trainings(small_host(program.here / "runs")), program.here)
-    later.start({"settings": {**LONG, "name": "zxqv-other"}, "pictures": pictures})
-    assert "zxqv-other is being learned right now" in later.order("resume", status=409)
-    later.order("cancel", "zxqv-other")
+    program.trainings.end()
+    with restarted(program) as later:
+        later.start({"settings": {**LONG, "name": "zxqv-other"}, "pictures": pictures})
+        assert later.order("resume")["state"] == "waiting"
+        later.order("cancel", "zxqv-other")
+        later.trained_for(later.watch()["step"] + 1)
 
 
 def test_a_failed_training_is_listed_once_and_can_be_resumed(program: Program) -> None:

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import shutil
+from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -24,8 +26,10 @@ def pictures(tmp_path: Path) -> list[Path]:
 
 
 @pytest.fixture
-def trainings(tmp_path: Path) -> Trainings:
-    return Trainings(small_host(tmp_path / "runs"))
+def trainings(tmp_path: Path) -> Iterator[Trainings]:
+    trainings = Trainings(small_host(tmp_path / "runs"))
+    yield trainings
+    trainings.end()
 
 
 def start(trainings: Trainings, pictures: list[Path], **changes: Any) -> TrainingJob:
@@ -111,12 +115,48 @@ def test_a_training_cancelled_before_its_first_step_leaves_nothing(trainings: Tr
     assert job.watch().state == "cancelled" and not job.files.path.exists()
 
 
-def test_there_is_one_training_at_a_time(trainings: Trainings, pictures: list[Path]) -> None:
+def test_there_is_one_training_at_a_time_and_another_waits(trainings: Trainings, pictures: list[Path]) -> None:
     job = start(trainings, pictures, **LONG)
-    with pytest.raises(TrainingError, match="being learned right now"):
-        start(trainings, pictures, name="zxqv-other")
+    other = start(trainings, pictures, name="zxqv-other")
+    trained_for(job, 2)
+    assert other.watch().state == "waiting" and trainings.latest is job
+    job.cancel()
+    other.wait(60)
+    assert other.watch().state == "finished"
+
+
+def test_a_paused_training_gives_its_turn_to_the_next_and_waits_for_it_again(
+    trainings: Trainings, pictures: list[Path]
+) -> None:
+    job = start(trainings, pictures, **LONG)
+    other = start(trainings, pictures, name="zxqv-other", **LONG)
+    trained_for(job, 2)
+    job.pause()
+    trained_for(other, 2)
+    job.resume()
+    step = other.watch().step
+    trained_for(other, step + 2)
+    assert (job.watch().state, other.watch().state) == ("waiting", "training")
+    other.pause()
+    trained_for(job, 4)
+
+
+def test_a_training_that_waits_can_be_held_back_resumed_and_cancelled(
+    trainings: Trainings, pictures: list[Path]
+) -> None:
+    job = start(trainings, pictures, **LONG)
+    other = start(trainings, pictures, name="zxqv-other", **LONG)
+    other.pause()
+    assert other.watch().state == "paused"
     job.cancel()
     job.wait(60)
+    assert other.watch().state == "paused"
+    other.resume()
+    trained_for(other, 1)
+    third = start(trainings, pictures, name="zxqv-third")
+    third.cancel()
+    third.wait(60)
+    assert third.watch().state == "cancelled" and not third.files.path.exists()
 
 
 def test_a_run_that_was_interrupted_goes_on_after_a_restart(
@@ -124,7 +164,7 @@ def test_a_run_that_was_interrupted_goes_on_after_a_restart(
 ) -> None:
     job = start(trainings, pictures, **(LONG | {"save_every": 2}))
     trained_for(job, 5)
-    job.pause_and_wait()
+    assert trainings.end() == [WORD]
     shutil.rmtree(pictures[0].parent)  # what was uploaded is the run's own
     later = Trainings(small_host(tmp_path / "runs"))
     assert later.interrupted() == [WORD]
@@ -134,7 +174,55 @@ def test_a_run_that_was_interrupted_goes_on_after_a_restart(
     again.stop()
     again.wait(60)
     assert later.interrupted() == []
-    job.cancel()
+    later.end()
+
+
+def test_a_word_that_was_learned_just_before_a_crash_is_found_and_published(
+    trainings: Trainings, pictures: list[Path], tmp_path: Path
+) -> None:
+    job = start(trainings, pictures, **LONG)
+    trained_for(job, 2)
+    trainings.queue.stop()  # as if the process were killed before the list of jobs is written
+    job.stop()
+    job.wait(60)
+    trainings.end()
+    published: list[Path] = []
+    later = Trainings(replace(small_host(tmp_path / "runs"), publish=published.append))
+    later.open()
+    assert later.queue.store.job(job.id).state == "stopped" and later.interrupted() == []
+    assert published == [job.files.path / f"{WORD}.safetensors"]
+    later.end()
+
+
+def test_a_run_whose_settings_are_lost_fails_and_leaves_the_others_alone(
+    trainings: Trainings, pictures: list[Path], tmp_path: Path
+) -> None:
+    job, other = start(trainings, pictures, **LONG), start(trainings, pictures, name="zxqv-other")
+    trained_for(job, 2)
+    trainings.end()
+    job.files.settings.write_text("{")
+    later = Trainings(small_host(tmp_path / "runs"))
+    later.open()
+    assert later.queue.store.job(job.id).state == "failed"
+    wait_until(lambda: later.queue.store.job(other.id).state == "finished")
+    later.end()
+
+
+def test_a_training_that_waited_for_another_model_is_paused_with_the_reason(
+    trainings: Trainings, pictures: list[Path], tmp_path: Path
+) -> None:
+    job = start(trainings, pictures, **LONG)
+    waits = start(trainings, pictures, name="zxqv-other", **LONG)
+    trainings.end()
+    host = small_host(tmp_path / "runs")
+    model = host.model()
+    model.sha256 = "0" * 64
+    later = Trainings(host)
+    later.open()
+    wait_until(lambda: later.queue.store.job(waits.id).state == "paused")
+    assert f"was started for the model {model.title}" in later.queue.store.job(waits.id).message
+    assert later.queue.store.job(job.id).state == "paused"
+    later.end()
 
 
 def test_a_training_whose_folder_cannot_be_written_pauses_with_the_reason(

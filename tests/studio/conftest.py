@@ -10,6 +10,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -48,19 +49,28 @@ def model(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture
 def studio(model: Path, tmp_path: Path) -> Iterator[Studio]:
-    (tmp_path / "embeddings").mkdir()
+    with started(model, tmp_path) as studio:
+        yield studio
+
+
+@contextmanager
+def started(model: Path, folder: Path, *flags: str) -> Iterator[Studio]:
+    """A studio on `model` in `folder`, where one may have been before; ended, however it goes, at the end."""
+    (folder / "embeddings").mkdir(exist_ok=True)
     command = [sys.executable, "-m", "pseudoword", "studio", "--no-browser", "--model", str(model)]
-    command += ["--embeddings", "embeddings"]
+    command += ["--embeddings", "embeddings", *flags]
     process = subprocess.Popen(
         command,
-        cwd=tmp_path,
-        env={**os.environ, "PYTHONPATH": str(ROOT)},
+        cwd=folder,
+        env={**os.environ, "PYTHONPATH": str(ROOT), "XDG_CACHE_HOME": str(folder / "cache")},
         stdout=subprocess.PIPE,
         stderr=subprocess.STDOUT,
         text=True,
     )
+    pictures = folder / "pictures"
     try:
-        yield Studio(address_in(process), tmp_path, draw_pictures(tmp_path / "pictures"), process)
+        address = address_in(process)
+        yield Studio(address, folder, pictures if pictures.exists() else draw_pictures(pictures), process)
     finally:
         if process.poll() is None:
             process.kill()

@@ -56,6 +56,7 @@ def test_a_word_is_taught_in_one_window_and_watched_in_another(browser: Any, stu
 
     theirs.click("role=tab[name=Generate]")
     field(theirs, "prompt").fill("a photo of zxqv")
+    theirs.wait_for_selector("#pseudoword_words >> text=Trained words: zxqv")
     theirs.click("#pseudoword_generate")
     theirs.wait_for_selector("text=Trained words in the prompt: zxqv")
     theirs.wait_for_selector("#pseudoword_gallery img")

@@ -20,7 +20,7 @@ from pseudoword.ui.training_handlers import (
     NEW_WORD,
     continued,
     first_values,
-    give,
+    given,
     name_says,
     preset_values,
     recalled,
@@ -70,10 +70,12 @@ def test_the_panel_is_built_and_every_button_is_wired(trainings: Trainings) -> N
 
     config = asyncio.run(build()).config
     buttons = [part["props"]["value"] for part in config["components"] if part["type"] == "button"]
-    assert buttons[:5] == ["Save", "Recall", "Forget", "Start", "Pause"]
-    assert buttons[5:] == ["Resume", "Stop, keep", "Cancel", "Go on with it", "Remove it", "Refresh"]
+    assert buttons[:5] == ["Save", "Recall", "Forget", "Check pictures", "Cancel check"]
+    assert buttons[5:] == ["Start", "Pause", "Resume", "Stop, keep", "Cancel", "Go on with it", "Remove it", "Refresh"]
     asked_while_typing = 2 if gradio_versions.IS_OLD else 1  # the old version needs to be asked once more
-    assert len(config["dependencies"]) == len(buttons) + 2 + asked_while_typing  # and the pictures and the preset
+    # And the pictures, the preset, the list of runs, which is refreshed for whoever asks, and settings of a job; of the
+    # check what is left out, and that other pictures or another folder end it.
+    assert len(config["dependencies"]) == len(buttons) + 4 + 3 + asked_while_typing
 
 
 def test_a_name_is_judged_while_it_is_typed(trainings: Trainings) -> None:
@@ -88,11 +90,15 @@ def test_a_training_starts_from_uploads_and_is_told(trainings: Trainings, tmp_pa
     assert f"Learning {WORD}" in press_start(trainings, files)
     job = trainings.latest
     assert job is not None
-    assert "being learned right now" in press_start(trainings, files, name="zxqv-other")
-    assert give(trainings, "cancel")() == ""
+    assert "zxqv-other waits for its turn" in press_start(trainings, files, name="zxqv-other")
+    assert given(trainings, "cancel") == ""
     job.wait(60)
     assert job.watch().state == "cancelled"
-    assert "No training is under way" in give(trainings, "pause")()
+    other = trainings.latest
+    assert other is not None and other.settings.name == "zxqv-other"
+    assert given(trainings, "cancel") == ""
+    other.wait(60)
+    assert "No training is under way" in given(trainings, "pause")
 
 
 def test_a_training_starts_from_a_folder(trainings: Trainings, tmp_path: Path) -> None:

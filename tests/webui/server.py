@@ -184,7 +184,7 @@ class Webui:
     def end_trainings(self) -> None:
         """Cancel what is under way."""
         for training in self.ask("/pseudoword/v1/trainings").json["trainings"]:
-            if training["state"] in ("preparing", "training", "paused"):
+            if training["state"] in ("waiting", "preparing", "training", "paused"):
                 self.order(training["name"], "cancel")
                 self.wait_for_state(training["name"], "cancelled")
 

@@ -1,0 +1,124 @@
+"""The studio for several people, as a program that may be killed at any moment: no job is lost, none is doubled."""
+
+from __future__ import annotations
+
+import base64
+import json
+import os
+import signal
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+from urllib.error import HTTPError
+from urllib.request import Request, urlopen
+
+import pytest
+
+from pseudoword.cli import main
+from tests.studio.conftest import PATIENCE_S, Studio, started
+from tests.training.small_runs import SMALL, draw_pictures
+
+pytestmark = pytest.mark.skipif(os.name == "nt", reason="there is no SIGKILL")
+
+LONG: dict[str, Any] = {**SMALL, "steps": 100_000, "validate_every": 0, "preview_every": 0, "save_every": 5}
+
+
+class Person:
+    """Somebody who asks a studio, with or without a login."""
+
+    def __init__(self, studio: Studio, login: str = "") -> None:
+        self._studio = studio
+        self._headers = {"Content-Type": "application/json"}
+        if login:
+            self._headers["Authorization"] = f"Basic {base64.b64encode(login.encode()).decode()}"
+
+    def ask(self, path: str, body: Any = None, method: str = "GET") -> tuple[int, Any]:
+        """Status and JSON of the answer."""
+        data = None if body is None else json.dumps(body).encode()
+        request = Request(f"{self._studio.address}/pseudoword/v1/{path}", data, self._headers, method=method)
+        try:
+            with urlopen(request, timeout=PATIENCE_S) as answer:
+                return answer.status, json.loads(answer.read())
+        except HTTPError as problem:
+            with problem:
+                return problem.code, json.loads(problem.read())
+
+    def teach(self, name: str, settings: dict[str, Any] = LONG) -> int:
+        asked = {"settings": {**settings, "name": name}, "folder": str(self._studio.pictures)}
+        return self.ask("trainings", asked, "POST")[0]
+
+    def jobs(self) -> dict[str, dict[str, Any]]:
+        """The jobs by title; there must be one of each."""
+        jobs = self.ask("jobs?whose=all")[1]["jobs"]
+        assert len({job["title"] for job in jobs}) == len(jobs)
+        return {job["title"]: job for job in jobs}
+
+    def states(self) -> dict[str, str]:
+        return {title: job["state"] for title, job in self.jobs().items()}
+
+    def waits_until(self, is_so: Callable[[], bool]) -> None:
+        ends = time.monotonic() + PATIENCE_S
+        while not is_so():
+            assert time.monotonic() < ends, self.jobs()
+            time.sleep(0.05)
+
+
+def kill(studio: Studio) -> None:
+    studio.process.send_signal(signal.SIGKILL)
+    studio.process.wait()
+
+
+def test_a_killed_server_finds_every_job_again(model: Path, tmp_path: Path) -> None:
+    with started(model, tmp_path) as studio:
+        person = Person(studio)
+        assert person.teach("zxqv-done", SMALL) == person.teach("zxqv-long") == person.teach("zxqv-next") == 201
+        person.waits_until(lambda: person.jobs()["zxqv-long"]["done"] > 6)
+        before = person.jobs()
+        assert person.states() == {"zxqv-done": "finished", "zxqv-long": "running", "zxqv-next": "waiting"}
+        kill(studio)
+    with started(model, tmp_path) as studio:
+        person = Person(studio)
+        # What was running waits to be resumed; what waited has its turn.
+        person.waits_until(lambda: person.jobs()["zxqv-next"]["done"] > 1)
+        found = person.jobs()
+        assert person.states() == {"zxqv-done": "finished", "zxqv-long": "paused", "zxqv-next": "running"}
+        assert {title: job["id"] for title, job in found.items()} == {title: job["id"] for title, job in before.items()}
+        assert found["zxqv-done"]["figures"] == before["zxqv-done"]["figures"]
+        assert found["zxqv-long"]["done"] >= 5 and "The server ended meanwhile" in found["zxqv-long"]["message"]
+        kill(studio)
+    with started(model, tmp_path, "--resume") as studio:
+        person = Person(studio)
+        step = person.jobs()["zxqv-next"]["done"]
+        person.waits_until(lambda: person.jobs()["zxqv-next"]["done"] > step + 1)
+        assert person.states() == {"zxqv-done": "finished", "zxqv-long": "paused", "zxqv-next": "running"}
+        code, said = studio.interrupt()
+        assert code == 0 and "zxqv-next is saved" in said and "Traceback" not in said, said
+
+
+def test_people_with_logins_have_their_own_jobs_and_limits(model: Path, tmp_path: Path) -> None:
+    flags = ["--login", "ann:a", "--login", "bob:b", "--login", "root:r", "--admin", "root", "--limit", "jobs=1"]
+    draw_pictures(tmp_path / "pictures")
+    flags += ["--folder", "pictures"]
+    with started(model, tmp_path, *flags) as studio:
+        ann, bob, root, nobody = (Person(studio, login) for login in ("ann:a", "bob:b", "root:r", "ann:wrong"))
+        assert nobody.ask("jobs") == (401, {"detail": "Give a name and a password that are known here."})
+        assert ann.ask("me") == (200, {"name": "ann", "admin": False}) and root.ask("me")[1]["admin"]
+        assert ann.teach("zxqv-a") == 201 and ann.teach("zxqv-b") == 429 and bob.teach("zxqv-c") == 201
+        id = ann.jobs()["zxqv-a"]["id"]
+        assert bob.ask(f"jobs/{id}/cancel", {}, "POST")[0] == 403
+        assert root.ask(f"jobs/{id}/cancel", {}, "POST")[0] == 200
+        bob.waits_until(lambda: bob.states() == {"zxqv-a": "cancelled", "zxqv-c": "running"})
+
+
+@pytest.mark.parametrize(
+    ("flags", "says"),
+    [
+        (["--admin", "ann"], "who has no login"),
+        (["--login", "ann"], "NAME:PASSWORD"),
+        (["--limit", "jobs=many"], "is no limit"),
+    ],
+)
+def test_flags_that_make_no_sense_are_told(flags: list[str], says: str, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["studio", "--no-browser", *flags]) == 1
+    assert says in capsys.readouterr().err
