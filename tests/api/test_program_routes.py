@@ -296,9 +296,7 @@ def test_an_interrupted_run_is_listed_and_resumed(program: Program, pictures: li
         assert later.ask("GET", TRAININGS) == {"trainings": [{"name": WORD, "state": "stopped"}]}
 
 
-def test_an_interrupted_run_can_be_stopped_and_keeps_its_word(
-    program: Program, pictures: list[dict[str, str]]
-) -> None:
+def test_an_interrupted_run_can_be_stopped_and_keeps_its_word(program: Program, pictures: list[dict[str, str]]) -> None:
     program.start({"settings": LONG, "pictures": pictures})
     program.trained_for(3)
     program.trainings.end()

@@ -110,7 +110,7 @@ def test_by_keys_alone_on_a_narrow_screen(browser: Any, studio: Studio, tmp_path
     page.focus("[name=text]")
     page.keyboard.type("a thing")
     page.keyboard.press("Enter")
-    page.wait_for_selector(f"{HIT}:nth-child(48)")
+    is_told(page, "found", "Of 60 pictures, the best first")
     page.focus(f"{OPEN} >> nth=0")
     for key in ("ArrowRight", "ArrowDown", "ArrowLeft", "Enter"):
         page.keyboard.press(key)

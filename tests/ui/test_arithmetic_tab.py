@@ -134,8 +134,8 @@ def test_a_word_is_replaced_only_if_that_is_wanted(inspector: Inspector, folder:
 @pytest.mark.parametrize(
     ("expression", "name", "format", "sentence"),
     [
-        ("dog", "", "pt", "cannot be used"),
-        ("dog", None, "pt", "cannot be used"),
+        ("dog", "", "pt", "needs a name"),
+        ("dog", None, "pt", "needs a name"),
         ("dog", "../up", "pt", "cannot be used"),
         ("dog", "<b>", "pt", "cannot be used"),
         ("dog", "good", "exe", "is no format"),

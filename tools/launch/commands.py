@@ -19,7 +19,18 @@ WEBUI = Environment(ROOT, ".venv-webui", ROOT / "requirements" / "webui.txt")
 WEBUI_PYTHON = "3.10"
 NO_SUCH_PYTHON = 69  # EX_UNAVAILABLE, which no test runner uses: .ci/run tells it from failed tests
 
-PSEUDOWORD_COMMANDS = ("demo", "studio", "train", "generate", "convert", "inspect", "clip-skip", "score")
+PSEUDOWORD_COMMANDS = (
+    "demo",
+    "studio",
+    "train",
+    "check",
+    "generate",
+    "convert",
+    "inspect",
+    "clip-skip",
+    "score",
+    "search",
+)
 OWN_COMMANDS = ("test", "lint", "bench", "help")
 GENERAL_FLAGS = ("--json", "--version", "--help")  # pseudoword's, which may stand before a command
 
@@ -29,17 +40,19 @@ usage: python run.py COMMAND [ARGUMENTS]
   demo      teach the built-in model a new word and show the result in demo/
   studio    the same in the browser, for words of yours
   train     teach a model a new word from a few pictures of yours
+  check     see which training pictures don't belong, are blurred or nearly the same
   generate  make pictures with a trained word
   convert   write an embedding in another file format
   inspect   see what embeddings are made of, and make words of others
   clip-skip compare the layers of the text encoder for a prompt
   score     see how well pictures fit texts, or their own prompts
+  search    find pictures in folders by words, or by another picture
   test      run the tests; --pins webui runs them under the WebUI's exact packages (needs Python 3.10)
   lint      check style and types
   bench     measure speed and quality
   help      show this text
 
-The first eight explain all their flags: python run.py train --help.
+The first ten explain all their flags: python run.py train --help.
 The first call sets up .venv beside run.py; a finished .venv is used whichever Python calls, until it is deleted.
 """
 
