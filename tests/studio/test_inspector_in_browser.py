@@ -16,6 +16,7 @@ from safetensors.torch import save_file
 from pseudoword.embedding import Embedding, EmbeddingMetadata, load_embedding, save_embedding
 from tests.jobs.small_library import rows
 from tests.studio.conftest import PATIENCE_S, Studio
+from tests.studio.tabs import open_tab
 
 SHOWN_MS = 1000 * PATIENCE_S
 
@@ -49,7 +50,7 @@ class Window:
         self.complaints: list[str] = []
         self.page.on("pageerror", lambda error: self.complaints.append(str(error)))
         self.page.goto(f"{studio.address}/?__theme={theme}")
-        self.page.click("role=tab[name=Inspect]")
+        open_tab(self.page, "Inspect")
         self.page.wait_for_selector(".pseudoword-library-row")
 
     def names(self) -> list[str]:

@@ -11,6 +11,7 @@ from PIL import Image
 
 from tests.scoring.pictures import hostile, with_prompt
 from tests.studio.conftest import PATIENCE_S, Studio
+from tests.studio.tabs import open_tab
 from tests.studio.test_inspector_in_browser import Window
 
 PASTE = """base64 => {
@@ -32,11 +33,7 @@ class ScoreWindow(Window):
         self.complaints = []
         self.page.on("pageerror", lambda error: self.complaints.append(str(error)))
         self.page.goto(f"{studio.address}/?__theme={theme}")
-        if width < 600:  # where the last tabs are folded away
-            self.page.click(".overflow-menu button")
-            self.page.click(".overflow-dropdown button:has-text('Score')")
-        else:
-            self.page.click("role=tab[name=Score]")
+        open_tab(self.page, "Score")
         self.page.wait_for_selector("#pseudoword_score_start")
 
     def drop(self, paths: list[Path], together: int) -> None:

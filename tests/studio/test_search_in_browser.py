@@ -11,6 +11,7 @@ import pytest
 
 from tests.scoring.pictures import picture, with_prompt
 from tests.studio.conftest import PATIENCE_S, Studio, started
+from tests.studio.tabs import open_tab
 
 FACTS = "\nSteps: 20, Sampler: Euler a, Seed: 1, Model hash: 0a1b, Model: <b>dreamer</b>"
 HIT = ".pseudoword-search-hit"
@@ -39,11 +40,7 @@ def opened(browser: Any, studio: Studio, width: int = 1300) -> Any:
     page.set_default_timeout(1000 * PATIENCE_S)
     page.on("pageerror", lambda error: pytest.fail(str(error)))
     page.goto(studio.address)
-    if width < 600:  # where the last tabs are folded away
-        page.click(".overflow-menu button")
-        page.click(".overflow-dropdown button:has-text('Search')")
-    else:
-        page.click("role=tab[name=Search]")
+    open_tab(page, "Search")
     page.wait_for_selector(".pseudoword-search-form")
     return page
 
