@@ -36,8 +36,8 @@ def test_a_call_without_a_command_shows_the_help_and_is_a_mistake(project: Proje
         (["tran", "pictures"], "'tran' is no command; did you mean train?"),
         (
             ["zzz"],
-            "'zzz' is no command; there are demo, studio, train, generate, convert, inspect, clip-skip, score, test, "
-            "lint, bench, help",
+            "'zzz' is no command; there are demo, studio, train, check, generate, convert, inspect, clip-skip, score, "
+            "search, test, lint, bench, help",
         ),
         (["--json", "tran"], "did you mean train?"),
         (["--json"], "no command is given"),
