@@ -5,6 +5,7 @@
   const { make, bar, isSeen, inWords, asked } = window.pseudoword;
   const READING_MS = 1000;
   const IDLE_MS = 4000;
+  const UNSEEN_MS = 200; // nothing is asked for meanwhile: whoever opens the tab wants to see it at once
   const HITS = 48;
   const UNDER_WAY = ["looking", "reading"];
   const ROUTE = "pseudoword/v1/search";
@@ -402,7 +403,8 @@
 
   const lookOn = async () => {
     await look();
-    window.setTimeout(lookOn, index && UNDER_WAY.includes(index.state) ? READING_MS : IDLE_MS);
+    const isUnderWay = index && UNDER_WAY.includes(index.state);
+    window.setTimeout(lookOn, !isSeen(place()) ? UNSEEN_MS : isUnderWay ? READING_MS : IDLE_MS);
   };
 
   window.setTimeout(lookOn, READING_MS);
