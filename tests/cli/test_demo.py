@@ -114,7 +114,7 @@ def test_the_demo_teaches_the_built_in_model(world: World) -> None:
     command = [sys.executable, "-m", "pseudoword", "demo", "--json"]
     done = subprocess.run(command, capture_output=True, text=True, env={**os.environ, "PYTHONPATH": str(ROOT)})
     assert done.returncode == 0, done.stderr
-    report = json.loads(done.stdout)
+    report = json.loads(done.stdout.splitlines()[-1])["result"]
     assert report["model"] == CHECKPOINT.stem
     assert report["figures"]["best validation loss"] < report["figures"]["start validation loss"]
     assert report["peak_memory_mb"] < 2000
