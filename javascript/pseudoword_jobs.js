@@ -281,6 +281,8 @@
     window.setTimeout(lookOn, EVERY_MS);
   };
 
-  fetch("pseudoword/v1/me", { cache: "no-store" }).catch(() => {}); // a browser that is to be known again gets its cookie
+  // A browser that is to be known again gets its cookie; not at once, when a WebUI that reloads has no routes yet.
+  const beKnown = () => fetch("pseudoword/v1/me", { cache: "no-store" }).catch(() => {});
+  for (const first of ["pointerdown", "keydown"]) document.addEventListener(first, beKnown, { once: true });
   lookOn();
 })();
