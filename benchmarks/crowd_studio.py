@@ -1,13 +1,9 @@
-"""A studio with logins as a process of its own, on loopback, with old jobs in its list; and what is asked of it."""
+"""A studio with logins, with old jobs in its list; and what is asked of it."""
 
 from __future__ import annotations
 
 import base64
 import json
-import os
-import signal
-import subprocess
-import sys
 import time
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass
@@ -23,12 +19,10 @@ from pseudoword.embedding import Embedding, save_embedding
 from pseudoword.jobs.found_runs import SOURCE, word_of, write_facts
 from pseudoword.jobs.job_store import FILE, Job, JobStore
 from pseudoword.training.run_folder import RunFolder
-from tools.pages import ROOT
 
-from .webui.place import free_port, last_lines
+from .studio_process import PATIENCE_S, StudioProcess
 
 ADMIN, PASSWORD = "admin", "crowd"
-PATIENCE_S = 120  # for a start, and for an answer: a guard against hanging, not a measure
 OLD_WORD_S = 600.0  # between the ends of two old jobs
 
 
@@ -51,69 +45,13 @@ class Answer:
         return json.loads(self.content)
 
 
-class CrowdStudio:
-    """A studio in `folder` for `people` with logins, and an admin; for `with`, which ends it."""
+class CrowdStudio(StudioProcess):
+    """A studio in `folder` for `people` with logins, and an admin."""
 
     def __init__(self, folder: Path, people: Collection[str]) -> None:
-        folder.mkdir(parents=True, exist_ok=True)
-        self.runs = folder / "runs"
-        self._folder = folder
-        self._output = folder / "studio.txt"
-        self._port = free_port()
         logins = [f"--login={name}:{PASSWORD}" for name in (*people, ADMIN)]
-        self._command = [sys.executable, "-m", "pseudoword", "studio", "--no-browser", "--port", str(self._port)]
-        self._command += [*logins, "--admin", ADMIN]
-        self._process: subprocess.Popen[bytes] | None = None
-
-    def __enter__(self) -> CrowdStudio:
-        self.start()
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self.kill()
-
-    def start(self) -> float:
-        """Start it; returns after how many seconds it answered."""
-        began = time.monotonic()
-        environment = {**os.environ, "PYTHONPATH": str(ROOT), "XDG_CACHE_HOME": str(self._folder / "cache")}
-        with open(self._output, "ab") as output:
-            self._process = subprocess.Popen(
-                self._command, cwd=self._folder, env=environment, stdout=output, stderr=output
-            )
-        while not self._answers():
-            if not self.is_alive or time.monotonic() > began + PATIENCE_S:
-                raise RuntimeError(f"the studio did not start:\n{last_lines(self._output)}")
-            time.sleep(0.05)
-        return time.monotonic() - began
-
-    def kill(self) -> None:
-        """kill -9, where it runs."""
-        if self._process is not None:
-            self._process.send_signal(signal.SIGKILL)
-            self._process.wait()
-
-    def interrupt(self) -> int:
-        """Ctrl-C; returns the exit code."""
-        assert self._process is not None
-        self._process.send_signal(signal.SIGINT)
-        return self._process.wait(PATIENCE_S)
-
-    @property
-    def is_alive(self) -> bool:
-        """Whether its process runs."""
-        return self._process is not None and self._process.poll() is None
-
-    @property
-    def megabytes(self) -> float:
-        """Memory of its process now (Linux)."""
-        assert self._process is not None
-        status = Path(f"/proc/{self._process.pid}/status").read_text(encoding="ascii")
-        return int(status.partition("VmRSS:")[2].split()[0]) / 1024
-
-    @property
-    def tracebacks(self) -> int:
-        """How many errors nobody caught it has told of so far."""
-        return self._output.read_text(encoding="utf-8", errors="replace").count("Traceback (most recent call last)")
+        super().__init__(folder, *logins, "--admin", ADMIN)
+        self.runs = folder / "runs"
 
     def ask(self, name: str, method: str, path: str, body: Any = None, etag: str = "") -> Answer:
         """What `name` gets for one request under the routes' prefix. Raises CutOff."""
@@ -122,7 +60,7 @@ class CrowdStudio:
         if etag:
             headers["If-None-Match"] = etag
         data = None if body is None else json.dumps(body).encode()
-        request = Request(f"http://127.0.0.1:{self._port}/pseudoword/v1/{path}", data, headers, method=method)
+        request = Request(f"{self.address}/pseudoword/v1/{path}", data, headers, method=method)
         began = time.monotonic()
         try:
             with build_opener(ProxyHandler({})).open(request, timeout=PATIENCE_S) as answer:
@@ -141,12 +79,6 @@ class CrowdStudio:
             raise RuntimeError(f"the list of jobs cannot be read: {answer.content!r}")
         jobs: list[dict[str, Any]] = answer.json["jobs"]
         return jobs
-
-    def _answers(self) -> bool:
-        try:
-            return self.ask("", "GET", "health").status == 200
-        except CutOff:
-            return False
 
 
 def make_old_jobs(runs: Path, owners: Collection[str], count: int, settings: Mapping[str, Any]) -> list[str]:

@@ -242,10 +242,10 @@
       last = { ...last, ...now };
       progress(last, box);
       if (!now.rows) return;
+      draw(box, now);
       if (listed !== now.version) buttonCalled("refresh_words")?.click(); // the lists of words below
       if (listed !== -1 && listed !== now.version) refreshCards();
       listed = state.version = now.version;
-      draw(box, now);
     } catch (problem) {
       if (mine !== asking) return;
       state.version = -1;

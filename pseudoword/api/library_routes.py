@@ -26,6 +26,7 @@ SHOWN = tuple(column for column in COLUMNS if column not in ("folder", "preview"
 MOST_ROWS = 500  # in one answer
 THUMBNAIL, THUMBNAILS = 96, 1024  # pixels along the longer side; how many are kept, 5 KB each
 WEEK_S = 7 * 86400
+SOON_S = 0.3  # a library whose files are known is read within this: then one answer is enough
 
 
 @dataclass(frozen=True)
@@ -56,6 +57,7 @@ def add_library_routes(app: FastAPI, inspector: Inspector, dependencies: Sequenc
             reader = inspector.reader(asked.folder)
             if read or not reader.watch().version:
                 reader.read()
+                reader.wait(SOON_S)
             reading = reader.watch()
             return as_json(inspector, asked, reading, max(first, 0), min(max(count, 0), MOST_ROWS), known)
 

@@ -13,7 +13,7 @@ from ..inspect.library_table import LibraryTable, scan
 
 log = logging.getLogger(__name__)
 
-PATIENCE_S, LOOK_AGAIN_S = 10.0, 0.02
+PATIENCE_S = 10.0
 
 
 @dataclass(frozen=True)
@@ -57,8 +57,14 @@ class LibraryReader:
         ends = time.monotonic() + patience_s
         for begin in (lambda: None, self.read):
             begin()
-            while self.watch().is_under_way and time.monotonic() < ends:
-                time.sleep(LOOK_AGAIN_S)
+            self.wait(ends - time.monotonic())
+
+    def wait(self, patience_s: float) -> None:
+        """Return when what is under way has been read, or after `patience_s` seconds."""
+        with self._lock:
+            thread = self._thread
+        if thread is not None:
+            thread.join(max(patience_s, 0.0))
 
     def stop(self) -> None:
         """End reading; the table has the rows so far."""

@@ -87,6 +87,16 @@ def test_a_half_made_environment_is_repaired_by_the_next_call(ready: Project) ->
 
 @posix_only
 @pytest.mark.slow
+def test_an_environment_is_not_made_anew_by_its_own_python(ready: Project) -> None:
+    ready.write_lock("2.0")
+    command = [str(ready.environment.python), "run.py", "demo"]
+    answer = subprocess.run(command, cwd=ready.folder, capture_output=True, text=True, timeout=60)
+    assert answer.returncode == 1 and "call run.py with the Python outside of it" in answer.stderr
+    assert "Traceback" not in answer.stderr and ready.environment.python.exists()
+
+
+@posix_only
+@pytest.mark.slow
 def test_a_set_up_killed_half_way_is_repaired_by_the_next_call(project: Project) -> None:
     process = project.start("demo")
     while process.poll() is None and not project.environment.python.exists():

@@ -82,6 +82,11 @@ def is_complete(environment: Environment) -> bool:
 
 def make(environment: Environment, base_python: Path) -> None:
     """Make `environment` from nothing, and stamp it when all went well."""
+    if base_python.absolute().is_relative_to(environment.folder):
+        raise SetupError(
+            f"{environment.name} has to be made anew and cannot be by its own Python, {base_python}; "
+            "call run.py with the Python outside of it"
+        )
     started = time.monotonic()
     lock_digest = digest(environment.lock)
     clear_away(environment)
