@@ -28,7 +28,7 @@ from tools.pages import table
 from .library import YEAR_AGO_S
 
 ARCHITECTURE = "ViT-B-32"
-PICTURES, LOOPED, SIDE, ROUNDS = 64, 16, 512, 3  # a loop over all would take most of the time
+PICTURES, LOOPED, SIDE, ROUNDS = 128, 16, 512, 3  # a loop over all would take most of the time
 REMEMBERED, MANY_REMEMBERED = 10_000, 100_000
 SUB_FOLDERS = 10
 GOALS = {

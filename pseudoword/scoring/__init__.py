@@ -7,7 +7,7 @@ from .heads import Head, load_head
 from .inversion import OBJECT_TEXTS, STYLE_TEXTS, fitting_vectors, has_vocabulary
 from .matrix import Scores
 from .words import nearest_words
-from .zero_shot import OPENAI_SEVEN_TEMPLATES, PLAIN_TEMPLATE, class_features
+from .zero_shot import OPENAI_SEVEN_TEMPLATES, PLAIN_TEMPLATE, class_features, class_sentences, mean_features
 
 __all__ = [
     "OBJECT_TEXTS",
@@ -22,10 +22,12 @@ __all__ = [
     "Scores",
     "Unreadable",
     "class_features",
+    "class_sentences",
     "fitting_vectors",
     "folder_features",
     "has_vocabulary",
     "load_head",
+    "mean_features",
     "nearest_words",
     "pictures_below",
 ]

@@ -101,8 +101,8 @@ def folder_features(
     """Features of the pictures at the absolute `paths`, in this order; `cache` is asked first, and told what is new.
 
     A picture that cannot be read is named in its portion, and the others go on. `workers` is the number of threads
-    that decode, by default as many as there are processors; `at_once` of the pictures that are not known are in a
-    portion.
+    that decode, by default as many as there are processors; at most `at_once` of the pictures that are not known are
+    in a portion.
     """
     pool = ThreadPoolExecutor(workers or os.cpu_count() or 1, thread_name_prefix="decoding")
     try:
@@ -147,6 +147,7 @@ class _Line:
     at_once: int
     waiting: deque[_Waiting] = field(default_factory=deque)
     read_ahead: int = 0
+    is_first: bool = True
 
     def add(self, path: str, found: str | Remembered | Future[_Read]) -> None:
         """Put a picture at the end."""
@@ -166,7 +167,9 @@ class _Line:
         unreadable: list[Unreadable] = []
         new: list[tuple[int, _Read]] = []  # places among `features`, and what is to be encoded for them
         remembered = 0
-        while self.waiting and len(new) < self.at_once and len(paths) < _LOOKED_UP_AT_ONCE:
+        # The encoder idles until the first are decoded: so these are fewer.
+        most, self.is_first = (max(self.at_once // 4, 1) if self.is_first else self.at_once), False
+        while self.waiting and len(new) < most and len(paths) < _LOOKED_UP_AT_ONCE:
             path, found = self.waiting.popleft()
             if isinstance(found, Future):
                 self.read_ahead -= 1

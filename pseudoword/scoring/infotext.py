@@ -28,6 +28,8 @@ def infotext_in(source: bytes | str) -> str:
         text = picture.info.get("parameters")
         if isinstance(text, str):
             return text[:MAX_LETTERS]
+        if picture.format == "PNG" and "exif" not in picture.info:
+            return ""  # Pillow would decode all pixels to see whether something follows them
         comment = picture.getexif().get_ifd(_EXIF).get(_USER_COMMENT)
         if isinstance(comment, str):
             return comment[:MAX_LETTERS]

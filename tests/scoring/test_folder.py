@@ -151,10 +151,10 @@ def test_stopping_in_the_middle_keeps_what_is_done_and_leaves_no_thread(scorer: 
     old(tmp_path / "pictures")
     with FeatureCache(tmp_path / "cache", scorer.identity) as cache:
         portions = folder_features(pictures_below(tmp_path / "pictures").paths, scorer, cache)
-        next(portions)
+        begun = len(next(portions).paths)
         portions.close()
     assert not [thread for thread in threading.enumerate() if thread.name.startswith("decoding")]
-    assert scored(tmp_path / "pictures", scorer, tmp_path / "cache").remembered == 32
+    assert 0 < begun == scored(tmp_path / "pictures", scorer, tmp_path / "cache").remembered
 
 
 SPOILED: list[Callable[[Path], Any]] = [

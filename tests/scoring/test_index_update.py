@@ -231,7 +231,7 @@ def test_a_lasting_failure_keeps_what_was_written(place: Place, monkeypatch: pyt
     monkeypatch.setattr(PictureIndex, "add", filling_up)
     with pytest.raises(DatasetError, match="No space left"):
         place.bring(at_once=4)
-    assert len(place.names()) == 12
+    assert len(place.names()) == 1 + 4 + 4  # at first fewer, so that the encoder need not wait
 
 
 def test_an_index_that_was_deleted_is_made_of_what_is_remembered(place: Place, monkeypatch: pytest.MonkeyPatch) -> None:
