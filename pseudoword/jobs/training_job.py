@@ -20,6 +20,7 @@ from ..diffusion import BetweenPasses
 from ..embedding import save_embedding
 from ..errors import ModelError, PseudowordError, TrainingError
 from ..training.events import Event, Finished, Preparing, StepDone, Warned
+from ..training.memory import give_back_memory
 from ..training.run_folder import RunFolder, write_whole
 from ..training.settings import TrainSettings
 from ..training.trainer import TrainingRun
@@ -225,6 +226,7 @@ class TrainingJob:
         except BaseException as problem:
             log.exception("The training of %s failed", self.settings.name)
             self._become("failed", f"This should not have happened ({type(problem).__name__}: {problem}).")
+        give_back_memory()
 
     def _train(self) -> None:
         finished = False

@@ -319,9 +319,8 @@ class Trainings:
     def _check_files(self, settings: TrainSettings, pictures: Sequence[Path]) -> None:
         """Raise SettingsError for a file outside of the host's folders, and for templates that are not there."""
         templates = None if settings.templates in BUILT_IN_TEMPLATES else Path(settings.templates)
-        offered = {*self._host.words().values(), *self._host.templates().values()}
-        for path in (settings.start_file, templates):
-            if path is not None and path not in offered:
+        for path, offered in ((settings.start_file, self._host.words), (templates, self._host.templates)):
+            if path is not None and path not in offered().values():
                 check_may_name(self._host, path)
         check_pictures_may_be_named(self._host, pictures)
         if templates is not None and not os.path.isfile(templates):
