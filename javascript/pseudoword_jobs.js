@@ -281,8 +281,12 @@
     window.setTimeout(lookOn, EVERY_MS);
   };
 
-  // A browser that is to be known again gets its cookie; not at once, when a WebUI that reloads has no routes yet.
-  const beKnown = () => fetch("pseudoword/v1/me", { cache: "no-store" }).catch(() => {});
-  for (const first of ["pointerdown", "keydown"]) document.addEventListener(first, beKnown, { once: true });
+  // A browser that is to be known again gets its cookie, before anything is pressed. A WebUI that reloads shows its page
+  // a moment before it has the routes.
+  const beKnown = () => fetch("pseudoword/v1/me", { cache: "no-store" })
+    .then((answer) => { if (answer.status === 404) window.setTimeout(beKnown, EVERY_MS); })
+    .catch(() => {});
+  if (typeof window.onUiLoaded === "function") window.onUiLoaded(beKnown);
+  else beKnown();
   lookOn();
 })();

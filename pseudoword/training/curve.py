@@ -44,6 +44,7 @@ def _drawn(told: str, title: str) -> bytes:
     if previews:
         _draw_figures(axes[1], sorted(previews, key=lambda record: record["step"]))
     axes[-1].set_xlabel("step")
+    axes[-1].xaxis.get_major_locator().set_params(integer=True)
     buffer = io.BytesIO()
     figure.savefig(buffer, format="png")
     return buffer.getvalue()
