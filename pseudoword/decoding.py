@@ -67,6 +67,15 @@ def decode_picture(source: Path | BinaryIO) -> Decoded:
         raise _broken(problem) from problem
 
 
+def claimed_size(path: Path) -> tuple[int, int] | None:
+    """Width and height that the picture file at `path` claims, of which nothing is decoded; None where it says none."""
+    try:
+        with _STRICTNESS.held(), Image.open(path, formats=FORMATS) as file:
+            return file.size
+    except Exception:  # whoever decodes it tells what is wrong
+        return None
+
+
 def _broken(problem: Exception) -> DatasetError:
     reason = str(problem).strip().rstrip(".") or type(problem).__name__
     return DatasetError(f"it is broken or cut off ({reason}); save it again")

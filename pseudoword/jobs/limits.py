@@ -8,9 +8,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass, fields
 from pathlib import Path
 
-from ..decoding import SUFFIXES
+from ..decoding import SUFFIXES, claimed_size
 from ..errors import LimitReached, SettingsError
-from ..training.dataset import PictureSet
 from ..training.settings import TrainSettings
 
 UNITS = {"": 1, "k": 10**3, "m": 10**6, "g": 10**9, "t": 10**12}
@@ -38,26 +37,26 @@ class Limits:
             raise LimitReached(f"{settings.steps} steps are asked for, and {self.steps} are allowed here; take fewer.")
 
     def check_files(self, places: Sequence[Path]) -> None:
-        """Raise LimitReached for too many pictures at `places`, or too large ones; nothing of them is read."""
+        """Raise LimitReached for too many pictures at `places`, or too large ones; nothing is decoded."""
         files = [file for place in places for file in picture_files(place)]
         if self.pictures is not None and len(files) > self.pictures:
             raise LimitReached(f"There are {len(files)} pictures, and {self.pictures} are allowed here; choose some.")
-        for file in files if self.bytes is not None else ():
-            size = file.stat().st_size if file.is_file() else 0
-            if self.bytes is not None and size > self.bytes:
-                raise LimitReached(
-                    f"{file.name} has {size / 1e6:.1f} MB, and {self.bytes / 1e6:.1f} MB are allowed here; "
-                    "make the picture smaller."
-                )
+        for file in files:
+            self._check_file(file)
 
-    def check_pictures(self, found: PictureSet) -> None:
-        """Raise LimitReached for a picture of too many pixels."""
-        for picture in found.pictures if self.pixels is not None else ():
-            if self.pixels is not None and picture.width * picture.height > self.pixels:
-                raise LimitReached(
-                    f"{picture.path.name} has {picture.width} × {picture.height} pixels, and {self.pixels} in all are "
-                    "allowed here; make the picture smaller."
-                )
+    def _check_file(self, file: Path) -> None:
+        size = file.stat().st_size if self.bytes is not None and file.is_file() else 0
+        if self.bytes is not None and size > self.bytes:
+            raise LimitReached(
+                f"{file.name} has {size / 1e6:.1f} MB, and {self.bytes / 1e6:.1f} MB are allowed here; "
+                "make the picture smaller."
+            )
+        width, height = (claimed_size(file) if self.pixels is not None else None) or (0, 0)
+        if self.pixels is not None and width * height > self.pixels:
+            raise LimitReached(
+                f"{file.name} has {width} × {height} pixels, and {self.pixels} in all are allowed here; "
+                "make the picture smaller."
+            )
 
     def check_disk(self, runs: Path) -> None:
         """Raise LimitReached where the runs take too much room already."""

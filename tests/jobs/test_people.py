@@ -15,6 +15,7 @@ from pseudoword.jobs.limits import Limits, parse_limits
 from pseudoword.jobs.people import ALONE, COOKIE, PROGRAM, People, Person, check_login, new_session, user_let_in
 from pseudoword.jobs.trainings import Trainings
 from tests.jobs.small_host import small_host
+from tests.test_decoding import png_claiming
 from tests.training.small_runs import draw_pictures, settings
 
 ANN, BOB, ADMIN = Person("name:ann", "ann"), Person("name:bob", "bob"), Person("name:root", "root", is_admin=True)
@@ -122,6 +123,14 @@ def test_a_limit_that_is_reached_is_told_in_a_sentence(
         trainings.start(settings(), sorted(folder.iterdir()) if uploaded else [folder], uploaded)
     assert not (tmp_path / "runs" / settings().name).exists()
     trainings.end()
+
+
+def test_pixels_are_counted_before_anything_is_decoded(tmp_path: Path) -> None:
+    (tmp_path / "claims.png").write_bytes(png_claiming(5000, 5000))  # and is broken, which only decoding finds out
+    (tmp_path / "none.png").write_text("no picture at all")
+    Limits(pixels=25_000_000).check_files([tmp_path])
+    with pytest.raises(LimitReached, match="claims.png has 5000 × 5000 pixels"):
+        Limits(pixels=24_000_000).check_files([tmp_path])
 
 
 def test_limits_of_one_person_are_not_another_s(tmp_path: Path) -> None:
