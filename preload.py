@@ -52,7 +52,14 @@ def preload(parser: argparse.ArgumentParser) -> None:
     group.add_argument(
         "--pseudoword-resume",
         action="store_true",
-        help="Pseudoword: after a restart trainings that were under way go on by themselves (default: they are paused)",
+        help="Pseudoword: after a restart jobs that were under way go on by themselves (default: they are paused)",
+    )
+    group.add_argument(
+        "--pseudoword-cpu-jobs",
+        type=int,
+        metavar="N",
+        help="Pseudoword: how many folders are scored or read for the search at a time, by all people together "
+        "(default: 2)",
     )
     group.add_argument(
         "--pseudoword-fetch-urls",

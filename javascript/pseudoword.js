@@ -46,6 +46,21 @@
     return element && element.tagName !== "BUTTON" ? element.querySelector("button") : element;
   };
 
+  // A button that makes no sense now can be seen, and not pressed.
+  const enable = (name, makesSense) => {
+    const button = buttonCalled(name);
+    if (!button) return;
+    button.disabled = !makesSense;
+    button.classList.toggle("pseudoword-idle", !makesSense);
+  };
+
+  // What to know of the CLIP model called `name`, of the best one there where none is named.
+  const aboutClip = (models, name) => {
+    const note = models.here.find((one) => one.name === (name || models.default))?.note ?? "";
+    const chosen = name ? `${name} is chosen.` : `The best on this disk is ${models.default}.`;
+    return make("p", note ? "warning" : "small", `${chosen} ${note}`.trim());
+  };
+
   // The WebUI's cards of embeddings, which it reads again only when told to.
   const CARDS = ["txt2img", "img2img"].map((tab) => `${tab}_textual_inversion_extra_refresh_internal`);
   const refreshCards = () => {
@@ -70,5 +85,5 @@
     return answer;
   };
 
-  window.pseudoword = { make, number, inWords, picture, bar, isSeen, buttonCalled, refreshCards, fill, asked };
+  window.pseudoword = { make, number, inWords, picture, bar, isSeen, buttonCalled, enable, aboutClip, refreshCards, fill, asked };
 })();

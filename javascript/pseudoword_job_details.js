@@ -101,7 +101,7 @@
   const further = (job, act) => {
     const box = make("div", "job-buttons");
     const hasEnded = ["finished", "stopped", "cancelled", "failed"].includes(job.state);
-    box.append(button("Use its settings", () => useSettings(job.id)));
+    if (job.kind === "training") box.append(button("Use its settings", () => useSettings(job.id)));
     if (!job.may_steer) return box;
     if (!job.alone) box.append(button(job.shared ? "Share no longer" : "Share with everybody", () => act(job.shared ? "unshare" : "share")));
     if (job.state === "waiting" && job.priority > -1) box.append(button("Let others go first", () => act("priority", { priority: -1 })));
@@ -109,15 +109,34 @@
     if (job.state === "waiting" && job.admin && job.priority < 1) box.append(button("Let it go first", () => act("priority", { priority: 1 })));
     if (hasEnded || job.state === "paused") {
       box.append(button("Delete with its files", () => {
-        if (window.confirm(`Delete ${job.title} with its pictures, previews and checkpoint? This cannot be undone.`)) act("delete");
+        if (window.confirm(`Delete ${job.title} with ${job.kind === "training" ? "its pictures, previews and checkpoint" : "all that came of it"}? This cannot be undone.`)) act("delete");
       }, "pseudoword-job-danger"));
     }
     return box;
   };
 
+  const link = (address, name, text) => {
+    const element = make("a", "link", text);
+    element.href = address;
+    element.download = name;
+    return element;
+  };
+
+  // What came of a job that is no training; its address is told to those alone who may look into it.
+  const outcome = (job) => {
+    const box = make("div", "job-outcome");
+    for (const sentence of job.says) box.append(make("p", "small", sentence));
+    const at = `pseudoword/v1/${job.result}`;
+    const isThere = job.result && ["finished", "stopped"].includes(job.state);
+    if (job.kind === "layers" && job.result && job.done) box.append(picture(`${at}/sheet.png?v=${job.state}-${job.done}`, `The pictures of ${job.title}: ${job.about}`));
+    if (job.kind === "layers" && isThere && job.says.length) box.append(link(`${at}/figures.csv`, "pseudoword-figures.csv", "Figures (CSV)"));
+    if (job.kind === "scoring" && isThere) box.append(link(`${at}/scores.csv`, "pseudoword-scores.csv", "Scores (CSV)"));
+    return box;
+  };
+
   const details = (job, act) => {
     const settings = Object.entries(job.settings).map(([name, value]) => ({ name, values: [value] }));
-    const parts = [further(job, act), pictures(job)];
+    const parts = [further(job, act), job.kind === "training" ? pictures(job) : outcome(job)];
     if (job.pictures) parts.push(folded(`Training pictures (${job.pictures})`, trainingSet(job)));
     parts.push(folded("Settings", table(["setting", "value"], settings)), folded("Log", logOf(job.log)));
     return parts;

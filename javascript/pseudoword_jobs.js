@@ -14,6 +14,15 @@
     ["stop", "Stop, keep", ["running", "paused"]],
     ["cancel", "Cancel", ["waiting", "running", "paused"]],
   ];
+  // By kind: what it is called, what is counted, and what is lost where it is cancelled.
+  const WORK = {
+    training: ["Training", "step", "what was learned"],
+    layers: ["Layers", "picture", "the pictures that were made"],
+    scoring: ["Scores", "picture", "what was scored"],
+    indexing: ["Search", "picture", "this entry; what was read stays in the index"],
+  };
+  const workOf = (job) => WORK[job.kind] ?? WORK.training;
+  const isTraining = (job) => job.kind === "training";
   const WHOSE = [["mine", "Mine"], ["all", "Everyone's"]];
   const FILTERS = [["", "All"], ["open", "Not ended"], ["finished", "Finished"], ["failed", "Failed or cancelled"]];
 
@@ -93,7 +102,7 @@
     for (const [order, label, states] of ORDERS) {
       if (!states.includes(job.state)) continue;
       box.append(button(label, () => {
-        if (order !== "cancel" || window.confirm(`Cancel ${job.title} and remove what was learned?`)) act(job, order);
+        if (order !== "cancel" || window.confirm(`Cancel ${job.title} and remove ${workOf(job)[2]}?`)) act(job, order);
       }));
     }
     const own = last.jobs.filter((one) => one.state === "waiting" && one.owner === job.owner && one.place);
@@ -126,12 +135,14 @@
     const line = make("div", "job-line");
     line.append(title, make("span", `mark pseudoword-mark-${KINDS[job.state]}`, STATES[job.state]));
     if (!last.alone) line.append(make("span", "job-owner", job.owner === "you" ? "yours" : `by ${job.owner || "somebody before"}`));
+    line.append(make("span", "mark pseudoword-mark-plain", workOf(job)[0]));
     if (job.shared && !last.alone) line.append(make("span", "mark pseudoword-mark-plain", "shared"));
     box.append(line);
     const isUnderWay = ["running", "paused", "waiting"].includes(job.state);
-    if (isUnderWay && job.done) box.append(bar(job.done, job.total || 1, `Steps of ${job.title} done`));
-    const steps = isUnderWay && job.done ? `step ${job.done} of at most ${job.total}` : "";
-    box.append(make("p", "job-facts", [steps, figures(job), when(job)].filter(Boolean).join(" · ")));
+    if (isUnderWay && job.done) box.append(bar(job.done, job.total || 1, `How far ${job.title} is`));
+    const steps = isUnderWay && job.done ? `${workOf(job)[1]} ${job.done} of ${isTraining(job) ? "at most " : ""}${job.total}` : "";
+    box.append(make("p", "job-facts", [job.about, steps, figures(job), when(job)].filter(Boolean).join(" · ")));
+    if (job.says.length) box.append(make("p", "job-says", job.says[0]));
     if (job.message && !["running", "waiting"].includes(job.state)) box.append(make("p", "job-message", job.message));
     return box;
   };
@@ -139,7 +150,7 @@
   const drawRow = (job, known) => {
     const head = make("div", "job-head-row");
     const buttons = orders(job);
-    if (job.may_look && ["finished", "stopped"].includes(job.state)) buttons.append(chooser(job));
+    if (isTraining(job) && job.may_look && ["finished", "stopped"].includes(job.state)) buttons.append(chooser(job));
     head.append(thumbnail(job), heading(job, known), buttons);
     known.row.querySelector(".pseudoword-job-head-row").replaceWith(head);
   };
@@ -177,7 +188,7 @@
     if (!known?.isOpen) return;
     try {
       const job = await (await answerOf(addressOf(id))).json();
-      const key = JSON.stringify([job.state, job.shared, job.priority, job.previews, job.log.length, Math.floor(job.done / 50)]);
+      const key = JSON.stringify([job.state, job.shared, job.priority, job.previews, job.log.length, isTraining(job) ? Math.floor(job.done / 50) : job.done]);
       if (key === known.detail || !known.isOpen) return; // pictures that flicker cannot be looked at
       known.detail = key;
       const box = known.row.querySelector(".pseudoword-job-details");
@@ -249,7 +260,7 @@
     for (const id of drawn.keys()) if (!ids.has(id)) drawn.delete(id);
     place("whose").hidden = last.alone;
     const waiting = last.waiting ? `, ${last.waiting} waiting` : "";
-    place("count").textContent = last.total ? `${last.total} ${last.total === 1 ? "job" : "jobs"}${waiting}` : "No jobs yet. A training that you start is listed here.";
+    place("count").textContent = last.total ? `${last.total} ${last.total === 1 ? "job" : "jobs"}${waiting}` : "No jobs yet. A training that you start is listed here; so are comparisons of layers, and folders that are scored or read for the search.";
     const left = last.total - last.jobs.length;
     place("more").replaceChildren(...(left > 0 ? [button(`Show more (${left} left)`, () => { asked.count += 4 * ROWS; etag = ""; look(); })] : []));
   };

@@ -1,12 +1,12 @@
-// The library's table: read, sorted and filtered by the server, a hundred rows at a time.
+// The library's table: read, sorted and filtered by the server, some rows at a time.
 (() => {
   "use strict";
 
   const { make, number, bar, isSeen, buttonCalled, refreshCards, fill, asked } = window.pseudoword;
   const READING_MS = 150;
   const IDLE_MS = 1000;
-  const UNSEEN_MS = 100; // nothing is asked for meanwhile: whoever opens the tab wants to see it at once
-  const ROWS = 100;
+  const UNSEEN_MS = 200; // nothing is asked for meanwhile
+  const ROWS = 50;
   // Column of the server's table, title, and how a cell shows it.
   const COLUMNS = [
     ["name", "Name", (row) => nameCell(row)],
@@ -172,9 +172,10 @@
   };
 
   const headline = (now) => {
-    if (now.reading) return now.files ? `Reading ${now.done} of ${now.files} files` : "Looking for files";
+    const files = (number) => `${number} ${number === 1 ? "file" : "files"}`;
+    if (now.reading) return now.files ? `Reading ${now.done} of ${files(now.files)}` : "Looking for files";
     if (!now.all) return "No embeddings here yet. Train a word, or put files into the embeddings folder and read again.";
-    const found = now.found === now.all ? `${now.all} files` : `${now.found} of ${now.all} files`;
+    const found = now.found === now.all ? files(now.all) : `${now.found} of ${files(now.all)}`;
     return now.complete ? found : `${found}; reading was stopped, the rest is missing`;
   };
 
@@ -224,6 +225,7 @@
   };
 
   let asking = 0;
+  let answered = 0; // of those that were asked for
   let listed = -1;
   let last = {};
   let wasSeen = false;
@@ -238,6 +240,7 @@
     const mine = ++asking;
     try {
       const now = await (await asked(`library?${query({ count: ROWS, known: state.version, ...more })}`)).json();
+      answered = Math.max(answered, mine);
       if (mine !== asking) return; // something else was asked for meanwhile
       last = { ...last, ...now };
       progress(last, box);
@@ -247,6 +250,7 @@
       if (listed !== -1 && listed !== now.version) refreshCards();
       listed = state.version = now.version;
     } catch (problem) {
+      answered = Math.max(answered, mine);
       if (mine !== asking) return;
       state.version = -1;
       box.querySelector(".pseudoword-library-status").replaceChildren(make("p", "warning", problem.message));
@@ -260,9 +264,12 @@
   });
 
   const lookOn = async () => {
-    await look();
+    if (answered === asking) await look();
     window.setTimeout(lookOn, last.reading ? READING_MS : wasSeen ? IDLE_MS : UNSEEN_MS);
   };
+
+  // Whoever opens the tab wants to see it at once.
+  document.addEventListener("click", () => { if (!wasSeen) window.requestAnimationFrame(() => look()); });
 
   lookOn();
 })();

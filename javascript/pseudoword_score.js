@@ -2,9 +2,9 @@
 (() => {
   "use strict";
 
-  const { make, picture, bar, isSeen, inWords, asked } = window.pseudoword;
+  const { make, picture, bar, isSeen, inWords, enable, asked } = window.pseudoword;
   const EVERY_MS = 1000;
-  const UNDER_WAY = ["waiting", "scoring"];
+  const UNDER_WAY = ["waiting", "scoring", "paused"]; // a job of the list may be resumed
   const ROWS = 100; // shown at first, and more each time they are asked for
   const shown = new WeakMap(); // of every place for scores: which were drawn there, and whether they have ended
   // By the name that the sheet knows it by: what a figure is called, where its numbers are, and how they are written.
@@ -230,10 +230,11 @@
     shown.set(box, { id: now.id, hasEnded: !isUnderWay });
   };
 
+  const hasEnded = (box) => shown.get(box)?.id === box.dataset.scores && shown.get(box).hasEnded;
+
   const look = async (box) => {
-    const known = shown.get(box);
-    if (known && (known.id !== box.dataset.scores || !box.childElementCount)) shown.delete(box); // Gradio put others there
-    if (shown.get(box)?.hasEnded || !isSeen(box)) return;
+    if (shown.has(box) && !box.childElementCount) shown.delete(box); // Gradio put others there
+    if (hasEnded(box) || !isSeen(box)) return;
     const id = box.dataset.scores;
     try {
       const now = await (await asked(`scores/${encodeURIComponent(id)}`)).json();
@@ -246,7 +247,9 @@
   };
 
   const lookAtAll = async () => {
-    await Promise.all([...document.querySelectorAll(".pseudoword-scores[data-scores]")].map(look));
+    const boxes = [...document.querySelectorAll(".pseudoword-scores[data-scores]")];
+    enable("score_cancel", boxes.some((box) => !hasEnded(box)));
+    await Promise.all(boxes.map(look));
     window.setTimeout(lookAtAll, EVERY_MS);
   };
 

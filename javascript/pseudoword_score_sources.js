@@ -2,16 +2,28 @@
 (() => {
   "use strict";
 
-  const { make, isSeen, buttonCalled, asked } = window.pseudoword;
+  const { make, isSeen, buttonCalled, aboutClip, asked } = window.pseudoword;
   const EVERY_MS = 1000;
   const GALLERIES = ["txt2img", "img2img"];
   const MEGABYTE = 1024 * 1024;
+  // Gradio 3.41 forgets what it uploads where another event ends meanwhile, such as that of the lists of models.
+  const SETTLING_MS = 1000;
+  const PATIENCE_MS = 5000;
   let pasted = 0;
+  let isAsked = false; // for the models, since the panel came into view
+  let refreshed = -Infinity;
 
   const panel = () => buttonCalled("score_start");
 
+  const settled = async () => {
+    const ends = performance.now() + PATIENCE_MS;
+    const isBusy = () => !isAsked || performance.now() < refreshed + SETTLING_MS;
+    while (isBusy() && performance.now() < ends) await new Promise((go) => window.setTimeout(go, 100));
+  };
+
   // As if they were dropped into the panel's field; Gradio uploads them, and the panel puts them into its tray.
-  const give = (files) => {
+  const give = async (files) => {
+    await settled();
     const field = document.querySelector("#pseudoword_score_pictures input[type=file]");
     if (!field || !files.length) return;
     const carrier = new DataTransfer();
@@ -42,7 +54,7 @@
     if (!addresses.length) { told.textContent = `There is no picture in ${tab} yet.`; return; }
     told.textContent = "";
     try {
-      give(await Promise.all(addresses.map(async (address) => {
+      await give(await Promise.all(addresses.map(async (address) => {
         const content = await (await fetch(address)).blob();
         return new File([content], nameIn(address), { type: content.type });
       })));
@@ -105,7 +117,18 @@
     place.replaceChildren(scroll, ...(models.download ? [downloadSays(models.download)] : []));
   };
 
-  let isAsked = false; // since the panel came into view
+  // Beside the choice of a model, whose first entry is no model's name.
+  const drawNote = () => {
+    const place = document.getElementById("pseudoword-clip-note");
+    if (!place) return;
+    const chosen = document.querySelector("#pseudoword_score_model input")?.value;
+    const name = models.here.some((one) => one.name === chosen) ? chosen : "";
+    const key = JSON.stringify([name, models.default, models.here.length]);
+    if (place.dataset.shown === key && place.childElementCount) return;
+    place.dataset.shown = key;
+    place.replaceChildren(aboutClip(models, name));
+  };
+
   let drawn = null;
 
   const lookAtModels = async () => {
@@ -116,13 +139,17 @@
       try {
         const before = JSON.stringify([models?.here, models?.elsewhere]);
         models = await (await asked("clips")).json();
-        if (JSON.stringify([models.here, models.elsewhere]) !== before || !isAsked) buttonCalled("refresh_clips")?.click();
+        if (JSON.stringify([models.here, models.elsewhere]) !== before || !isAsked) {
+          refreshed = performance.now();
+          buttonCalled("refresh_clips")?.click();
+        }
         isAsked = true;
       } catch (problem) {
         place?.replaceChildren(make("p", "warning", `The models cannot be listed (${problem.message}).`));
         return;
       }
     }
+    if (models) drawNote();
     const now = JSON.stringify(models);
     if (place && models && (now !== drawn || !place.childElementCount)) { drawModels(place); drawn = now; }
   };

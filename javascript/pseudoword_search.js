@@ -2,18 +2,19 @@
 (() => {
   "use strict";
 
-  const { make, bar, isSeen, inWords, asked } = window.pseudoword;
+  const { make, bar, isSeen, inWords, aboutClip, asked } = window.pseudoword;
   const READING_MS = 1000;
   const IDLE_MS = 4000;
   const UNSEEN_MS = 200; // nothing is asked for meanwhile: whoever opens the tab wants to see it at once
   const HITS = 48;
-  const UNDER_WAY = ["looking", "reading"];
+  const UNDER_WAY = ["waiting", "looking", "reading"];
   const ROUTE = "pseudoword/v1/search";
 
   const state = { text: "", like: "", sample: null, model: "", folder: "", since: "", until: "", checkpoint: "", least: "", most: "", words: "" };
   let shown = null; // the hits that are shown: the last answer, all its hits so far, and the query they answer
   let chosen = null; // the hit whose details are open
   let index = null; // how the index stood last
+  let refused = null; // the model and folder of which the server said that it has no index
   let asking = 0;
 
   const query = (more = {}) => {
@@ -52,9 +53,19 @@
     if (attributes.type === "select") input.append(new Option(attributes.first, ""));
     else Object.assign(input, attributes);
     input.name = name;
-    input.addEventListener("change", () => { state[name] = input.value.trim(); if (shown || name === "folder" || name === "model") search(); if (name === "folder" || name === "model") look(); });
+    input.addEventListener("change", () => { state[name] = input.value.trim(); changed(name); });
     box.append(input);
     return box;
+  };
+
+  // Other pictures, or the same as another model sees them: how the index of those stands is asked first.
+  const changed = async (name) => {
+    const isOther = name === "folder" || name === "model";
+    if (name === "model") drawClip();
+    if (!isOther) { if (shown) search(); return; }
+    clearHits();
+    await look(true); // which shows the latest by itself
+    if (index?.pictures && (state.text || state.like)) search();
   };
 
   const form = () => {
@@ -81,13 +92,13 @@
       field("model", "CLIP model", { type: "select", first: "the best here" }),
     );
     more.append(summary, fields, make("p", "small", "Scores are CLIPScores of pictures with their own prompts, by the same model."));
-    more.addEventListener("toggle", () => { if (more.open) listModels(); });
     box.append(line, make("div", "search-like"), more);
-    box.addEventListener("submit", (event) => {
+    box.addEventListener("submit", async (event) => {
       event.preventDefault();
       state.text = text.value.trim();
       if (state.text) setLike(null);
-      search();
+      if (refused !== null) await look(true);
+      if (refused === null) search();
     });
     return box;
   };
@@ -100,16 +111,19 @@
     return box;
   };
 
+  let models = null; // as the server told them when the tab was opened first
   const listModels = async () => {
     const select = place().querySelector("select[name=model]");
-    if (select.options.length > 1) return;
     try {
-      const { here } = await (await asked("clips")).json();
-      for (const model of here.filter((one) => one.is_usable)) select.append(new Option(model.name, model.name));
+      models = await (await asked("clips")).json();
+      for (const model of models.here.filter((one) => one.is_usable)) select.append(new Option(model.name, model.name));
+      drawClip();
     } catch (problem) {
       tell(`The models cannot be listed (${problem.message}).`);
     }
   };
+
+  const drawClip = () => { if (models) part("clip").replaceChildren(aboutClip(models, state.model)); };
 
   const listCheckpoints = (names) => {
     const select = place().querySelector("select[name=checkpoint]");
@@ -197,7 +211,7 @@
 
   const headline = () => {
     const { found, hits } = shown;
-    if (!found.among) return index && !index.pictures ? "No pictures have been read yet." : "No picture fits the filters.";
+    if (!found.among) return index && !index.pictures ? "" : "No picture fits the filters."; // the index says the former
     if (!hits.length) return "Nothing is left of what was found: the files are gone. Look for new pictures.";
     const order = state.text || state.like ? "the best first" : "the latest first";
     return `Of ${count(found.among, "picture")}, ${order} (${found.model})`;
@@ -239,6 +253,12 @@
     if (to === undefined || !items[to]) return;
     event.preventDefault();
     items[to].querySelector("button").focus();
+  };
+
+  const clearHits = () => {
+    [shown, chosen] = [null, null];
+    tell("");
+    for (const name of ["hits", "found", "on"]) part(name).replaceChildren();
   };
 
   const drawHits = () => {
@@ -324,6 +344,7 @@
 
   const indexSays = (now) => {
     const known = `${count(now.pictures, "picture")} can be found`;
+    if (now.state === "waiting") return `${known}; reading waits for its turn`;
     if (now.state === "looking") return `${known}; looking for new ones${now.total ? `, ${now.total.toLocaleString()} so far` : ""}`;
     if (now.state === "reading") return `${known}; reading ${now.done.toLocaleString()} of ${now.total.toLocaleString()}${now.seconds_left === null ? "" : `, ${inWords(now.seconds_left)}`}`;
     if (now.state === "paused") return `${known}; reading is paused`;
@@ -370,7 +391,8 @@
     found.setAttribute("role", "status");
     const hits = make("ul", "search-hits");
     hits.setAttribute("aria-label", "Pictures that were found");
-    box.append(form(), make("div", "search-message"), status, found, hits, make("div", "search-on"));
+    box.append(form(), make("div", "search-message"), status, make("div", "search-clip"), found, hits, make("div", "search-on"));
+    listModels();
     box.addEventListener("dragover", (event) => event.preventDefault());
     box.addEventListener("drop", (event) => {
       const file = [...event.dataTransfer.files].find((one) => one.type.startsWith("image/"));
@@ -381,28 +403,49 @@
     });
   };
 
+  // What it is that the server cannot do is not asked again and again: a folder that is missing is to be named here.
+  const isRefusal = (problem) => (problem.status >= 400 && problem.status < 500 && problem.status !== 429) || problem.status === 501;
+  const askForFolder = () => {
+    const field = part("of-folder");
+    if (!field.closest("details")) return;
+    field.querySelector("input").placeholder = "path of a folder";
+    part("more").before(field);
+    part("more").querySelector("summary").textContent = "Filters, model";
+  };
+
   let looked = 0;
-  const look = async () => {
+  const look = async (again = false) => {
     const box = place();
     if (!isSeen(box)) return;
     if (!box.childElementCount) furnish(box);
+    const wanted = JSON.stringify([state.model, state.folder]);
+    if (refused === wanted && !again) return;
     const mine = ++looked;
     try {
       const now = await (await asked(`search/index?${new URLSearchParams({ model: state.model, folder: state.folder })}`)).json();
       if (mine !== looked) return;
+      refused = null;
       const isNew = !shown || now.pictures !== index?.pictures;
       const isIdle = !state.text && !state.like && !chosen && !part("hits").contains(document.activeElement);
+      const hasFoundNone = shown?.hits.length === 0;
       drawIndex(now);
-      if (isNew && isIdle && now.pictures) search(); // the latest, before anything is looked for
+      if (isNew && (isIdle || hasFoundNone) && now.pictures) search(); // the latest, before anything is looked for
     } catch (problem) {
       if (mine !== looked) return;
       index = null;
+      refused = isRefusal(problem) ? wanted : null;
       part("index").replaceChildren(make("p", "warning", problem.message));
+      if (refused === null) return;
+      clearHits();
+      if (state.folder || !state.model) askForFolder();
     }
   };
 
+  let wasSeen = false;
   const lookOn = async () => {
-    await look();
+    const isOpened = isSeen(place()) && !wasSeen; // meanwhile there may be a folder
+    wasSeen = isSeen(place());
+    await look(isOpened);
     const isUnderWay = index && UNDER_WAY.includes(index.state);
     window.setTimeout(lookOn, !isSeen(place()) ? UNSEEN_MS : isUnderWay ? READING_MS : IDLE_MS);
   };

@@ -2,7 +2,7 @@
 (() => {
   "use strict";
 
-  const { make, picture, bar, isSeen, inWords, buttonCalled, fill, asked } = window.pseudoword;
+  const { make, picture, bar, isSeen, inWords, enable, fill, asked } = window.pseudoword;
   const EVERY_MS = 700;
   const UNDER_WAY = ["waiting", "looking", "round trips"];
   const shown = new WeakMap(); // of every place for a check: which was drawn there, its parts, and whether it has ended
@@ -81,6 +81,8 @@
     if (wanted.some((row, place) => parts.list.children[place] !== row)) parts.list.replaceChildren(...wanted);
   };
 
+  const bringIntoView = (box) => box.scrollIntoView({ block: "nearest", behavior: "smooth" }); // it is below the form
+
   const begin = (box) => {
     const parts = { headline: make("p", "headline"), bar: bar(0, 1, "Checked"), notes: make("div", "set-check-notes"), list: make("ol", "set-check-list"), skipped: make("ul", "set-check-skipped"), buttons: make("div", "set-check-buttons"), rows: [], ticked: new Map() };
     parts.headline.setAttribute("role", "status");
@@ -91,6 +93,7 @@
     parts.undo.addEventListener("click", () => { parts.ticked.clear(); fill("check_order", "[]"); });
     parts.buttons.append(parts.leave, parts.undo);
     box.replaceChildren(parts.headline, parts.bar, parts.buttons, parts.list, parts.skipped, parts.notes);
+    bringIntoView(box);
     return parts;
   };
 
@@ -113,6 +116,7 @@
     parts.bar.max = Math.max(now.total, 1);
     parts.bar.value = now.done;
     parts.bar.hidden = !isUnderWay;
+    const hadRows = parts.rows.length > 0;
     const changed = () => updateButtons(parts, JSON.parse(box.dataset.leftOut || "[]"));
     for (let place = parts.rows.length; place < now.pictures.length; place += 1) parts.rows.push(rowOf(now.pictures[place], place, route, parts.ticked, changed));
     now.pictures.forEach((one, number) => updateRow(parts.rows[number], one, number, route, parts.ticked, leftOut));
@@ -120,6 +124,7 @@
     parts.skipped.replaceChildren(...now.skipped.map((one) => make("li", "warning", `${one.name} is passed over: ${one.reason}.`)));
     parts.notes.replaceChildren(...now.remarks.map((text) => make("p", "small", text)));
     updateButtons(parts, leftOut);
+    if (!hadRows && parts.rows.length) bringIntoView(box);
     shown.set(box, { id: box.dataset.check, left: box.dataset.leftOut, parts, now, hasEnded: !isUnderWay });
   };
 
@@ -143,8 +148,8 @@
 
   const lookAtAll = async () => {
     const boxes = [...document.querySelectorAll(".pseudoword-set-check[data-check]")];
+    enable("check_cancel", boxes.some((box) => !shown.get(box)?.hasEnded));
     await Promise.all(boxes.map(look));
-    buttonCalled("check_cancel")?.classList.toggle("pseudoword-idle", boxes.every((box) => shown.get(box)?.hasEnded));
     window.setTimeout(lookAtAll, EVERY_MS);
   };
 

@@ -2,9 +2,9 @@
 (() => {
   "use strict";
 
-  const { make, picture, bar, isSeen, inWords, asked } = window.pseudoword;
+  const { make, picture, bar, isSeen, inWords, enable, asked } = window.pseudoword;
   const EVERY_MS = 1000;
-  const UNDER_WAY = ["waiting", "making"];
+  const UNDER_WAY = ["waiting", "making", "paused"]; // a job of the list may be resumed
   const shown = new WeakMap(); // of every place for a strip: which was drawn there, its parts, and whether it has ended
 
   const headline = (now) => {
@@ -109,7 +109,17 @@
     }
   };
 
+  const PLACES = "[id^=pseudoword_][id$=_strip]"; // one in each form that asks for a strip
+  const enableCancelling = () => {
+    for (const place of document.querySelectorAll(PLACES)) {
+      const boxes = [...place.querySelectorAll(".pseudoword-strip[data-strip]")];
+      const form = place.id.slice("pseudoword_".length, -"_strip".length);
+      enable(`${form}_cancel`, boxes.some((box) => !(isStillShown(box) && shown.get(box).hasEnded)));
+    }
+  };
+
   const lookAtAll = async () => {
+    enableCancelling();
     await Promise.all([...document.querySelectorAll(".pseudoword-strip[data-strip]")].map(look));
     window.setTimeout(lookAtAll, EVERY_MS);
   };

@@ -3,12 +3,22 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
+from typing import TypeVar
 
 from fastapi import HTTPException, Request
 
-from ..errors import JobError, LimitReached, MissingExtra, NoSuchJob, NotYours, PseudowordError, TrainingError
+from ..errors import (
+    JobError,
+    LimitReached,
+    MissingExtra,
+    NoSuchJob,
+    NotYours,
+    PseudowordError,
+    SettingsError,
+    TrainingError,
+)
 from ..inspect.canvas import ThemeName
 from ..jobs.host import Host
 from ..jobs.people import check_same_site
@@ -27,6 +37,8 @@ STATUS: Mapping[type[PseudowordError], int] = {
 
 READING = ("GET", "HEAD", "OPTIONS")
 
+AnyJob = TypeVar("AnyJob")
+
 drawing = threading.Lock()  # matplotlib's caches of fonts are not made for several threads
 
 
@@ -38,6 +50,14 @@ def telling(host: Host) -> Iterator[None]:
     except PseudowordError as problem:
         status = STATUS.get(type(problem), 422)
         raise HTTPException(status, shortened(without_folders(host, str(problem)))) from problem
+
+
+def job_called(find: Callable[[str], AnyJob], id: str) -> AnyJob:
+    """What `find` knows as `id`; 404 where there is none, or none any more."""
+    try:
+        return find(id)
+    except SettingsError as problem:
+        raise HTTPException(404, str(problem)) from problem
 
 
 def shade_of(theme: str) -> ThemeName:

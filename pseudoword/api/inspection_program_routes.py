@@ -10,7 +10,7 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from typing import Any
 
-from fastapi import APIRouter, Depends, FastAPI, HTTPException, params
+from fastapi import APIRouter, Depends, FastAPI, HTTPException, Request, params
 
 from ..embedding import Embedding
 from ..embedding.metadata import encodable
@@ -27,9 +27,9 @@ from ..jobs.inspector import Inspector
 from ..jobs.layer_inspection import layers_strip, loaded_encoders
 from ..jobs.remembered_layers import remember, remembered
 from . import inspection_schemas as schemas
-from .answers import refuse_other_sites, telling
+from .answers import job_called, refuse_other_sites, telling
 from .sentence_route import SentenceRoute, answered, refusals
-from .strip_routes import job_called, seen
+from .strip_routes import seen
 
 PREFIX = "/pseudoword/v1"
 NEAREST_TOKENS = 10
@@ -69,17 +69,18 @@ def add_inspection_program_routes(
 
 
 def _add_strip_routes(router: APIRouter, inspector: Inspector) -> None:
-    def start_strip(request: schemas.StripRequest) -> dict[str, Any]:
+    def start_strip(request: schemas.StripRequest, asked: Request) -> dict[str, Any]:
         """Begin to make pictures. `GET /pseudoword/v1/strips/{id}` tells how they stand."""
         with refusing(inspector):
             rows = rows_of(inspector, request)
             seeds = request.seeds or (SEEDS_OF_LAYERS if request.kind == "layers" else SEEDS)
-            job = inspector.strips.start(rows, seeds, request.steps, float(request.guidance))
+            person = inspector.host.people.of(asked, is_program=True)
+            job = inspector.strips.start(rows, seeds, request.steps, float(request.guidance), person)
             return seen(inspector.host, job.watch())
 
     def cancel_strip(id: str) -> dict[str, Any]:
         """End after the pass that is under way; the pictures so far are kept."""
-        job = job_called(inspector.strips, id)
+        job = job_called(inspector.strips.job, id)
         job.cancel()
         return seen(inspector.host, job.watch())
 
@@ -98,7 +99,7 @@ def _add_strip_routes(router: APIRouter, inspector: Inspector) -> None:
     def remember_layers(request: schemas.RememberRequest) -> dict[str, Any]:
         """Keep the layers that a checkpoint wants: those that are named, or those that a comparison recommends."""
         with refusing(inspector):
-            compared = job_called(inspector.strips, request.strip).watch() if request.strip else None
+            compared = job_called(inspector.strips.job, request.strip).watch() if request.strip else None
             said = remember(inspector.host, encodable(request.layers or ""), compared)
             found = remembered(inspector.host)
             wanted = None if found is None else found[1]

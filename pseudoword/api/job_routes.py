@@ -12,6 +12,7 @@ from fastapi.responses import FileResponse
 
 from ..jobs import steering
 from ..jobs.compared_curves import compared_curves
+from ..jobs.job_queue import SteeringOrder
 from ..jobs.job_view import ROWS, compared, detailed, files_of, listed, looked_into
 from ..jobs.people import COOKIE, KEPT_S, Person, new_session
 from ..jobs.run_pictures import thumbnail, training_picture
@@ -47,6 +48,8 @@ def add_job_routes(app: FastAPI, trainings: Trainings, dependencies: Sequence[pa
 
 
 def _add_reading_routes(router: APIRouter, trainings: Trainings) -> None:
+    board = trainings.board
+
     def me(request: Request, response: Response) -> dict[str, Any]:
         """Who asks; a browser that is to be known again gets its cookie here."""
         if trainings.host.people.needs_cookie(request):
@@ -63,7 +66,7 @@ def _add_reading_routes(router: APIRouter, trainings: Trainings) -> None:
         """The jobs, those under way first; 304 where nothing has changed."""
         count = min(max(count, 1), MOST_ROWS)
         with telling(trainings.host):
-            found = listed(trainings, who(trainings, request), whose != "all", state, search, count)
+            found = listed(board, who(trainings, request), whose != "all", state, search, count)
         hide = hiding_folders(trainings.host)
         for row in found["jobs"]:
             row["message"] = hide(row["message"])
@@ -72,7 +75,7 @@ def _add_reading_routes(router: APIRouter, trainings: Trainings) -> None:
     def see_job(request: Request, id: str) -> Response:
         """One job with its settings and log; 304 where nothing has changed."""
         with telling(trainings.host):
-            found = detailed(trainings, who(trainings, request), id)
+            found = detailed(board, who(trainings, request), id)
         hide = hiding_folders(trainings.host)
         found["message"] = hide(found["message"])
         found["log"] = [[at, hide(line)] for at, line in found["log"]]
@@ -81,7 +84,7 @@ def _add_reading_routes(router: APIRouter, trainings: Trainings) -> None:
     def compare_jobs(request: Request, id: str, other: str) -> Response:
         """Two jobs with their settings and figures side by side."""
         with telling(trainings.host):
-            return known_or_new(request, compared(trainings, who(trainings, request), (id, other)))
+            return known_or_new(request, compared(board, who(trainings, request), (id, other)))
 
     routes: dict[str, Callable[..., Any]] = {
         "/me": me,
@@ -94,16 +97,18 @@ def _add_reading_routes(router: APIRouter, trainings: Trainings) -> None:
 
 
 def _add_picture_routes(router: APIRouter, trainings: Trainings) -> None:
+    board = trainings.board
+
     def files(request: Request, id: str) -> Any:
         with telling(trainings.host):
-            return files_of(trainings, looked_into(trainings, who(trainings, request), id))
+            return files_of(board, looked_into(board, who(trainings, request), id))
 
     def records(request: Request, id: str) -> tuple[str, list[dict[str, Any]]]:
         with telling(trainings.host):
-            job = looked_into(trainings, who(trainings, request), id)
+            job = looked_into(board, who(trainings, request), id)
             live = next((one for one in trainings.jobs() if one.id == id and not one.has_ended), None)
             found = list(live.watch().records) if live is not None else []
-            return job.title, found or list(read_history(files_of(trainings, job).history))
+            return job.title, found or list(read_history(files_of(board, job).history))
 
     def curve(request: Request, id: str) -> Response:
         title, found = records(request, id)
@@ -141,6 +146,8 @@ def _add_picture_routes(router: APIRouter, trainings: Trainings) -> None:
 
 
 def _add_changing_routes(router: APIRouter, trainings: Trainings) -> None:
+    board = trainings.board
+
     def changing(change: Callable[[str, Person], None]) -> Callable[[Request, str], dict[str, Any]]:
         def order(request: Request, id: str) -> dict[str, Any]:
             with telling(trainings.host):
@@ -149,27 +156,27 @@ def _add_changing_routes(router: APIRouter, trainings: Trainings) -> None:
 
         return order
 
-    def ordering(order: str) -> Callable[[str, Person], None]:
-        return lambda id, person: steering.steer(trainings, id, order, person)
+    def ordering(order: SteeringOrder) -> Callable[[str, Person], None]:
+        return lambda id, person: steering.steer(board, id, order, person)
 
     def move(request: Request, id: str, place: JobMove) -> dict[str, Any]:
         with telling(trainings.host):
-            steering.move(trainings, id, place.before, who(trainings, request))
+            steering.move(board, id, place.before, who(trainings, request))
         return {}
 
     def prefer(request: Request, id: str, wanted: JobPriority) -> dict[str, Any]:
         with telling(trainings.host):
-            steering.prefer(trainings, id, wanted.priority, who(trainings, request))
+            steering.prefer(board, id, wanted.priority, who(trainings, request))
         return {}
 
     posted: dict[str, Callable[..., Any]] = {order: changing(ordering(order)) for order in steering.ORDERS}
-    posted["share"] = changing(lambda id, person: steering.share(trainings, id, True, person))
-    posted["unshare"] = changing(lambda id, person: steering.share(trainings, id, False, person))
+    posted["share"] = changing(lambda id, person: steering.share(board, id, True, person))
+    posted["unshare"] = changing(lambda id, person: steering.share(board, id, False, person))
     posted |= {"move": move, "priority": prefer}
     for order, answer in posted.items():
         name = f"{order}_job"
         router.add_api_route(f"/jobs/{{id}}/{order}", answer, methods=["POST"], name=name, response_model=None)
-    delete = changing(lambda id, person: steering.delete(trainings, id, person))
+    delete = changing(lambda id, person: steering.delete(board, id, person))
     router.add_api_route("/jobs/{id}", delete, methods=["DELETE"], name="delete_job", response_model=None)
 
 

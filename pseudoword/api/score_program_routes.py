@@ -11,17 +11,18 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
 
-from fastapi import APIRouter, Depends, FastAPI, params
+from fastapi import APIRouter, Depends, FastAPI, Request, params
 
 from ..embedding.metadata import encodable
 from ..errors import SettingsError
+from ..jobs.people import Person
 from ..jobs.score_request import NamedPicture, ScoreRequest
 from ..jobs.scorings import Scorings
 from ..scoring.zero_shot import TEMPLATES
 from . import score_schemas as schemas
-from .answers import refuse_other_sites, telling
+from .answers import job_called, refuse_other_sites, telling
 from .schemas import UploadedPicture
-from .score_routes import PREFIX, clips_json, job_called, seen
+from .score_routes import PREFIX, clips_json, seen
 from .sentence_route import SentenceRoute, answered, refusals
 from .uploads import store
 
@@ -43,16 +44,16 @@ def add_score_program_routes(app: FastAPI, scorings: Scorings, dependencies: Seq
         responses=refusals(PROBLEMS),
     )
 
-    def score_pictures(request: schemas.ScoreRequestBody) -> dict[str, Any]:
+    def score_pictures(request: schemas.ScoreRequestBody, asked: Request) -> dict[str, Any]:
         """Score pictures. Where that takes longer than half a minute, ask `GET /pseudoword/v1/scores/{id}` again."""
         with telling(scorings.host):
-            job = start(scorings, request)
+            job = start(scorings, request, scorings.host.people.of(asked, is_program=True))
         job.wait(PATIENCE_S)
         return seen(scorings.host, job.watch())
 
     def cancel_scores(id: str) -> dict[str, Any]:
         """End after the pictures that are being encoded; the scores so far are kept."""
-        job = job_called(scorings, id)
+        job = job_called(scorings.job, id)
         job.cancel()
         return seen(scorings.host, job.watch())
 
@@ -90,8 +91,8 @@ def add_score_program_routes(app: FastAPI, scorings: Scorings, dependencies: Seq
     app.include_router(router)
 
 
-def start(scorings: Scorings, body: schemas.ScoreRequestBody) -> Any:
-    """Begin the job that `body` describes. Raises PseudowordError where it cannot begin."""
+def start(scorings: Scorings, body: schemas.ScoreRequestBody, person: Person) -> Any:
+    """Begin the job of `person` that `body` describes. Raises PseudowordError where it cannot begin."""
     if body.texts and body.classes:
         raise SettingsError("There are texts and classes, which are compared in different ways; give one of them.")
     labels = tuple(encodable(label) for label in body.texts or body.classes)
@@ -111,7 +112,7 @@ def start(scorings: Scorings, body: schemas.ScoreRequestBody) -> Any:
             encodable(body.model),
             path_of(body.head),
         )
-        return scorings.start(request, place)
+        return scorings.start(request, place, person)
     except BaseException:
         if place is not None:
             place.cleanup()

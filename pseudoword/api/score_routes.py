@@ -7,17 +7,20 @@ from typing import Any
 
 from fastapi import FastAPI, HTTPException, Response
 
-from ..errors import SettingsError
 from ..jobs.host import Host
 from ..jobs.score_job import ScoreJob, ScoreWatched
 from ..jobs.score_picture import FORMS, Figure, score_picture
 from ..jobs.score_result import ScoreResult, result_table
 from ..jobs.scorings import Scorings
-from ..scoring.models import ClipModel
+from ..scoring.models import BUILT_IN_KNOWS, ClipModel
 from ..training.contact_sheet import png_bytes
-from .answers import drawing, telling, without_folders
+from .answers import drawing, job_called, telling, without_folders
 
 PREFIX = "/pseudoword/v1"
+BETTER = (
+    "Download a larger model in Score, under CLIP models, or put one into the WebUI's folder models/CLIP, or name its "
+    "folder to the studio with --clip-place."
+)
 KEPT = {"Cache-Control": "private, max-age=86400"}
 
 
@@ -26,29 +29,29 @@ def add_score_routes(app: FastAPI, scorings: Scorings, dependencies: Sequence[An
 
     def watch(id: str) -> dict[str, Any]:
         """How it stands, in the end with all figures."""
-        return seen(scorings.host, job_called(scorings, id).watch())
+        return seen(scorings.host, job_called(scorings.job, id).watch())
 
     def picture(id: str, row: int) -> Response:
         """A picture that was scored, small."""
-        found = job_called(scorings, id).thumbnail(row)
+        found = job_called(scorings.job, id).thumbnail(row)
         if found is None:
             raise HTTPException(404, "This picture is not there any more.")
         return Response(found, media_type="image/jpeg", headers=KEPT)
 
     def sheet(id: str, figure: str = "cosine") -> Response:
         """The matrix as one picture."""
-        job = job_called(scorings, id)
+        job = job_called(scorings.job, id)
         shown: Figure = next((name for name in FORMS if name == figure), "cosine")
         with telling(scorings.host), drawing:
             return Response(png_bytes(score_picture(result_of(job), shown, job.thumbnail)), media_type="image/png")
 
     def table(id: str) -> Response:
         """All figures as CSV."""
-        return Response(result_table(result_of(job_called(scorings, id))), media_type="text/csv")
+        return Response(result_table(result_of(job_called(scorings.job, id))), media_type="text/csv")
 
     def figures(id: str) -> dict[str, Any]:
         """All figures as JSON."""
-        return result_json(scorings.host, result_of(job_called(scorings, id)))
+        return result_json(scorings.host, result_of(job_called(scorings.job, id)))
 
     def clips() -> dict[str, Any]:
         """The CLIP models on this disk, and those that would have to be downloaded."""
@@ -65,14 +68,6 @@ def add_score_routes(app: FastAPI, scorings: Scorings, dependencies: Sequence[An
     }
     for path, answer in routes.items():
         app.add_api_route(PREFIX + path, answer, methods=["GET"], response_model=None, dependencies=list(dependencies))
-
-
-def job_called(scorings: Scorings, id: str) -> ScoreJob:
-    """The job called `id`; 404 where there is none, or none any more."""
-    try:
-        return scorings.job(id)
-    except SettingsError as problem:
-        raise HTTPException(404, str(problem)) from problem
 
 
 def result_of(job: ScoreJob) -> ScoreResult:
@@ -154,4 +149,5 @@ def clip_json(model: ClipModel) -> dict[str, Any]:
         "bytes": model.size_bytes,
         "is_usable": model.is_usable,
         "problem": model.problem,
+        "note": f"{BUILT_IN_KNOWS}. {BETTER}" if model.origin == "built in" else "",
     }

@@ -87,6 +87,7 @@ class ClipAnswer(BaseModel, extra="forbid"):
     bytes: int | None = Field(None, description="Size of its weights")
     is_usable: bool = Field(..., description="Whether it can be loaded, as far as one sees without reading it")
     problem: str = Field(..., description="Why not, empty where it can")
+    note: str = Field(..., description="What it is not good at, empty where nothing is known")
 
 
 class DownloadAnswer(BaseModel, extra="forbid"):
@@ -155,7 +156,16 @@ SCORE_EXAMPLE: dict[str, Any] = {
 }
 CLIPS_EXAMPLE: dict[str, Any] = {
     "default": "pseudoword-mini",
-    "here": [{"name": "pseudoword-mini", "origin": "built in", "bytes": 9_000_000, "is_usable": True, "problem": ""}],
+    "here": [
+        {
+            "name": "pseudoword-mini",
+            "origin": "built in",
+            "bytes": 9_000_000,
+            "is_usable": True,
+            "problem": "",
+            "note": "…",
+        }
+    ],
     "elsewhere": ["ViT-B-32:openai"],
     "download": None,
 }

@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
-from fastapi import APIRouter, Depends, FastAPI, params
+from fastapi import APIRouter, Depends, FastAPI, Request, params
 
 from ..embedding.metadata import encodable
 from ..errors import SettingsError
@@ -18,7 +18,7 @@ from ..jobs.search_question import Question
 from . import search_schemas as schemas
 from .answers import refuse_other_sites, telling
 from .schemas import UploadedPicture
-from .search_routes import PREFIX, answer, index_json
+from .search_routes import PREFIX, answer, index_json, who
 from .sentence_route import SentenceRoute, answered, refusals
 from .uploads import decode
 
@@ -44,14 +44,14 @@ def add_search_program_routes(app: FastAPI, search: PictureSearch, dependencies:
         with telling(search.host):
             return answer(search, question_of(search, request), request.first, request.count)
 
-    def order_index(request: schemas.IndexRequest) -> dict[str, Any]:
+    def order_index(request: schemas.IndexRequest, asked: Request) -> dict[str, Any]:
         """Bring an index up to date, in the background, or pause that. `GET` tells how it stands."""
         with telling(search.host):
             opened, roots = search.opened(encodable(request.model)), search.roots(encodable(request.folder))
             if request.order == "start":
-                search.start(opened, roots)
+                search.start(opened, roots, who(search, asked))
             else:
-                search.pause(opened)
+                search.pause(opened, who(search, asked))
             return index_json(search, opened, roots)
 
     router.add_api_route(

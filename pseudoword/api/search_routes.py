@@ -18,6 +18,7 @@ from fastapi.responses import FileResponse
 from ..decoding import load_picture
 from ..embedding.metadata import encodable
 from ..errors import DatasetError, SettingsError
+from ..jobs.people import Person
 from ..jobs.picture_index_job import UNDER_WAY
 from ..jobs.picture_search import Asked, OpenIndex, PictureSearch, id_of
 from ..jobs.search_question import Question
@@ -57,18 +58,18 @@ def add_search_routes(app: FastAPI, search: PictureSearch, dependencies: Sequenc
             search.keep_up(opened, roots)
             return index_json(search, opened, roots)
 
-    def start(model: str = "", folder: str = "") -> dict[str, Any]:
+    def start(request: Request, model: str = "", folder: str = "") -> dict[str, Any]:
         """Begin to bring it up to date, or go on."""
         with telling(search.host):
             opened, roots = search.opened(model), search.roots(folder)
-            search.start(opened, roots)
+            search.start(opened, roots, who(search, request))
             return index_json(search, opened, roots)
 
-    def pause(model: str = "", folder: str = "") -> dict[str, Any]:
+    def pause(request: Request, model: str = "", folder: str = "") -> dict[str, Any]:
         """Stop that, until somebody starts it again."""
         with telling(search.host):
             opened, roots = search.opened(model), search.roots(folder)
-            search.pause(opened)
+            search.pause(opened, who(search, request))
             return index_json(search, opened, roots)
 
     async def sample(request: Request, model: str = "") -> dict[str, Any]:
@@ -114,6 +115,11 @@ def add_search_routes(app: FastAPI, search: PictureSearch, dependencies: Sequenc
     orders: dict[str, Callable[..., Any]] = {"/start": start, "/pause": pause, "/sample": sample}
     for path, route in orders.items():
         app.add_api_route(PREFIX + path, route, methods=["POST"], response_model=None, dependencies=guards)
+
+
+def who(search: PictureSearch, request: Request) -> Person:
+    """Who asks. Raises NotYours."""
+    return search.host.people.of(request, is_program=True)
 
 
 def answer(search: PictureSearch, question: Question, first: int, count: int) -> dict[str, Any]:

@@ -72,7 +72,7 @@ class IndexAnswer(BaseModel, extra="forbid"):
 
     model: str = Field(..., description="The model's name")
     title: str = Field(..., description="The same with a piece of its hash")
-    state: str = Field(..., description="idle, looking, reading, paused, up to date or failed")
+    state: str = Field(..., description="idle, waiting, looking, reading, paused, up to date or failed")
     message: str = Field(..., description="Why it failed, else empty")
     pictures: int = Field(..., description="How many can be found in the folder")
     done: int = Field(..., description="How many of the new ones are read")

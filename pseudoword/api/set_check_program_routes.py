@@ -19,9 +19,9 @@ from ..jobs.set_check_request import CheckRequest
 from ..jobs.set_checks import SetChecks
 from ..training.settings import TrainSettings
 from . import set_check_schemas as schemas
-from .answers import refuse_other_sites, telling
+from .answers import job_called, refuse_other_sites, telling
 from .sentence_route import SentenceRoute, answered, refusals
-from .set_check_routes import check_called, seen
+from .set_check_routes import seen
 from .uploads import store
 
 ANY_NAME = "new-word"  # what a check is made for needs no name yet
@@ -51,7 +51,7 @@ def add_set_check_program_routes(app: FastAPI, checks: SetChecks, dependencies: 
 
     def cancel_check(id: str) -> dict[str, Any]:
         """End after the pass that is under way; what was found by then is kept."""
-        job = check_called(checks, id)
+        job = job_called(checks.job, id)
         job.cancel()
         return seen(checks.host, job.watch())
 

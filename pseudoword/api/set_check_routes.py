@@ -7,12 +7,11 @@ from typing import Any
 
 from fastapi import FastAPI, HTTPException, Response
 
-from ..errors import SettingsError
 from ..jobs.host import Host
-from ..jobs.set_check_job import SetCheckJob, SetCheckWatched
+from ..jobs.set_check_job import SetCheckWatched
 from ..jobs.set_checks import SetChecks
 from ..training.set_check import checked_json
-from .answers import without_folders
+from .answers import job_called, without_folders
 
 PREFIX = "/pseudoword/v1/set-checks/{id}"
 
@@ -22,15 +21,15 @@ def add_set_check_routes(app: FastAPI, checks: SetChecks, dependencies: Sequence
 
     def watch(id: str) -> dict[str, Any]:
         """How a check stands, and what it found."""
-        return seen(checks.host, check_called(checks, id).watch())
+        return seen(checks.host, job_called(checks.job, id).watch())
 
     def original(id: str, number: int) -> Response:
         """A picture as it is trained."""
-        return picture(check_called(checks, id).original(number))
+        return picture(job_called(checks.job, id).original(number))
 
     def round_trip(id: str, number: int) -> Response:
         """What the VAE makes of it."""
-        return picture(check_called(checks, id).round_trip(number))
+        return picture(job_called(checks.job, id).round_trip(number))
 
     routes: dict[str, Callable[..., Any]] = {
         "": watch,
@@ -46,14 +45,6 @@ def picture(found: bytes | None) -> Response:
     if found is None:
         raise HTTPException(404, "This picture was not made.")
     return Response(found, media_type="image/png", headers={"Cache-Control": "private, max-age=86400"})
-
-
-def check_called(checks: SetChecks, id: str) -> SetCheckJob:
-    """The check called `id`; 404 where there is none, or none any more."""
-    try:
-        return checks.job(id)
-    except SettingsError as problem:
-        raise HTTPException(404, str(problem)) from problem
 
 
 def seen(host: Host, watched: SetCheckWatched) -> dict[str, Any]:

@@ -7,16 +7,16 @@ from typing import Any
 
 from fastapi import FastAPI, HTTPException, Response
 
-from ..errors import SettingsError
 from ..inspect.canvas import ThemeName
 from ..inspect.layer_scores import LayerScores, scores_table
 from ..inspect.layer_scores_plot import layer_scores_plot
 from ..inspect.strip_plots import strip_plot
 from ..inspect.strips import Similarities, similarities_table
 from ..jobs.host import Host
-from ..jobs.strip_job import ENDED, RowFigures, StripJob, StripWatched
+from ..jobs.strip_job import RowFigures, StripJob, StripWatched
 from ..jobs.strips import Strips
-from .answers import drawing, shade_of, telling, without_folders
+from ..jobs.watched_job import ENDED
+from .answers import drawing, job_called, shade_of, telling, without_folders
 
 PREFIX = "/pseudoword/v1/strips/{id}"
 
@@ -26,11 +26,11 @@ def add_strip_routes(app: FastAPI, strips: Strips, dependencies: Sequence[Any] =
 
     def watch(id: str) -> dict[str, Any]:
         """How a strip stands."""
-        return seen(strips.host, job_called(strips, id).watch())
+        return seen(strips.host, job_called(strips.job, id).watch())
 
     def picture(id: str, row: int, shot: int) -> Response:
         """The pictures of one shot, its seeds side by side."""
-        found = job_called(strips, id).picture(row, shot)
+        found = job_called(strips.job, id).picture(row, shot)
         if found is None:
             raise HTTPException(404, "This picture was not made.")
         return Response(found, media_type="image/png", headers={"Cache-Control": "private, max-age=86400"})
@@ -38,18 +38,18 @@ def add_strip_routes(app: FastAPI, strips: Strips, dependencies: Sequence[Any] =
     def sheet(id: str) -> Response:
         """The whole strip as one picture."""
         with telling(strips.host), drawing:
-            return Response(job_called(strips, id).sheet(), media_type="image/png")
+            return Response(job_called(strips.job, id).sheet(), media_type="image/png")
 
     def plot(id: str, theme: str = "light") -> Response:
         """The figures as a picture, in the light or dark theme."""
         shade = shade_of(theme)
-        figures = figures_of(job_called(strips, id))
+        figures = figures_of(job_called(strips.job, id))
         with telling(strips.host), drawing:
             return Response(drawn(figures, shade), media_type="image/png")
 
     def table(id: str) -> Response:
         """The figures as CSV."""
-        return Response(tabled(figures_of(job_called(strips, id))), media_type="text/csv")
+        return Response(tabled(figures_of(job_called(strips.job, id))), media_type="text/csv")
 
     routes: dict[str, Callable[..., Any]] = {
         "": watch,
@@ -60,14 +60,6 @@ def add_strip_routes(app: FastAPI, strips: Strips, dependencies: Sequence[Any] =
     }
     for path, answer in routes.items():
         app.add_api_route(PREFIX + path, answer, methods=["GET"], response_model=None, dependencies=list(dependencies))
-
-
-def job_called(strips: Strips, id: str) -> StripJob:
-    """The strip called `id`; 404 where there is none, or none any more."""
-    try:
-        return strips.job(id)
-    except SettingsError as problem:
-        raise HTTPException(404, str(problem)) from problem
 
 
 def figures_of(job: StripJob) -> list[RowFigures]:

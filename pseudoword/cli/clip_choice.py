@@ -7,13 +7,25 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from ..errors import SettingsError
-from ..scoring.models import ClipModel, choose_default, download, load_model, models_here, named, pretrained_models
+from ..scoring.models import (
+    BUILT_IN_KNOWS,
+    ClipModel,
+    choose_default,
+    download,
+    load_model,
+    models_here,
+    named,
+    pretrained_models,
+)
 from ..training.memory import out_of_memory_as
 from .console import Console
 from .model_choice import check_clip_files, device_of, too_little_memory
 
 if TYPE_CHECKING:
     from ..scoring import ClipScorer
+
+
+BETTER = "--list-clips shows better ones, and --download-clip fetches one"
 
 
 def add_clip_flags(parser: argparse.ArgumentParser) -> None:
@@ -30,6 +42,17 @@ def add_clip_flags(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--device", default="auto", metavar="{auto,cpu,cuda}", help="where it computes [default: a GPU if there is one]"
     )
+
+
+def answered_about_clips(arguments: argparse.Namespace, console: Console) -> bool:
+    """Do what `--list-clips` or `--download-clip` asks for; whether one of them did."""
+    if arguments.list_clips:
+        list_clips(arguments, console)
+    elif arguments.download_clip is not None:
+        fetch_clip(arguments, console)
+    else:
+        return False
+    return True
 
 
 def list_clips(arguments: argparse.Namespace, console: Console) -> None:
@@ -82,7 +105,7 @@ def load_clip(arguments: argparse.Namespace, console: Console) -> ClipScorer:
                 model, why = named(arguments.clip_name, [*here, *pretrained_models()]), "the one you named"
             else:
                 model = choose_default(here)
-                alone = "the small one that is built in, since there is no other on this disk"
+                alone = f"since there is no other on this disk. {BUILT_IN_KNOWS}; {BETTER}"
                 why = alone if model.origin == "built in" else "the largest on this disk; --list-clips shows all"
             scorer = load_model(model, device)
     console.note(f"CLIP model: {scorer.title}, {why}.")

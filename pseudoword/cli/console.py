@@ -27,8 +27,8 @@ class Console(Protocol):
         """Something that a training run did."""
         ...
 
-    def progress(self, done: int, total: int, seconds_left: float | None) -> None:
-        """How many pictures are made, and about how long the others take, if that is known."""
+    def progress(self, done: int, total: int, seconds_left: float | None, counted: str = "pictures") -> None:
+        """How many of what is `counted` are done, and about how long the others take, if that is known."""
         ...
 
     def item(self, values: Mapping[str, Any], text: str) -> None:
@@ -62,9 +62,10 @@ class JsonConsole:
         """The event's own record, as in `history.jsonl`, but with paths that hold outside the run's folder, too."""
         self._write(to_record(event))
 
-    def progress(self, done: int, total: int, seconds_left: float | None) -> None:
+    def progress(self, done: int, total: int, seconds_left: float | None, counted: str = "pictures") -> None:
         """`{"event": "progress", …}`"""
-        self._write({"event": "progress", "done": done, "total": total, "seconds_left": seconds_left})
+        record = {"done": done, "total": total, "counted": counted, "seconds_left": seconds_left}
+        self._write({"event": "progress", **record})
 
     def item(self, values: Mapping[str, Any], text: str) -> None:
         """`{"event": "item", …}`"""
@@ -119,10 +120,10 @@ class TerminalConsole:
             else:
                 self._show_bar(preparation_bar_of(event, width))
 
-    def progress(self, done: int, total: int, seconds_left: float | None) -> None:
+    def progress(self, done: int, total: int, seconds_left: float | None, counted: str = "pictures") -> None:
         """Move the bar, where there is one."""
         if self._has_bar:
-            self._show_bar(pictures_bar_of(done, total, seconds_left, terminal_width()))
+            self._show_bar(counting_bar_of(done, total, seconds_left, counted, terminal_width()))
 
     def item(self, values: Mapping[str, Any], text: str) -> None:
         """The line, on standard output."""
@@ -177,10 +178,10 @@ def preparation_bar_of(event: Preparing, width: int) -> str:
     return _bar(event.done, event.total, f"{event.done}/{event.total} pictures encoded{after}", width)
 
 
-def pictures_bar_of(done: int, total: int, seconds_left: float | None, width: int) -> str:
-    """One line of at most `width` characters: how many pictures are made."""
+def counting_bar_of(done: int, total: int, seconds_left: float | None, counted: str, width: int) -> str:
+    """One line of at most `width` characters: how many of what is `counted` are done."""
     left = "" if seconds_left is None else f"  {time_text(seconds_left)} left"
-    return _bar(done, total, f"{done}/{total} pictures{left}", width)
+    return _bar(done, total, f"{done}/{total} {counted}{left}", width)
 
 
 def _bar(done: int, total: int, text: str, width: int) -> str:

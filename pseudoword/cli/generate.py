@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import argparse
+import contextlib
 import re
 import secrets
-from collections.abc import Iterator, Sequence
+import time
+from collections.abc import Generator, Sequence
 from pathlib import Path
 
 import torch
@@ -17,20 +19,21 @@ from ..embedding.whole_file import write_whole
 from ..errors import ModelError, SettingsError
 from ..jobs.checkpoint_layers import FILE as CHECKPOINT_LAYERS
 from ..jobs.checkpoint_layers import CheckpointLayers
+from ..jobs.picture_portions import portions
 from ..jobs.remembered_layers import layers_for
 from ..jobs.words import RUNS, TrainedWord, trained_words, words_at, words_said
 from ..text import encode_negative, encode_prompts
 from ..text.layer_choice import parse_layers
-from ..training.memory import within_memory
 from .console import Console
 from .infotext import Recipe, infotext, png_with_text
+from .interruption import Stopped, deferred
 from .model_choice import add_model_flags, load_chosen_model, too_little_memory
 
 DESCRIPTION = """\
 Make pictures with a prompt that may use trained words.
 
 Words trained in runs/ are known by themselves. How a picture was made stands in it, in the text that AUTOMATIC1111's
-"PNG Info" shows.
+"PNG Info" shows. Ctrl-C keeps the pictures that are made by then.
 """
 
 EPILOG = """\
@@ -42,7 +45,7 @@ examples:
 
 MOST_PICTURES = 1000
 HIGHEST_SEED = 2**32 - 1  # of the first picture; torch takes far larger ones
-PIXELS_AT_ONCE = 2**20  # made before they are written, so that what is done is on the disk soon: 4 pictures of 512×512
+PROGRESS_EVERY_S = 0.2
 
 
 def add_flags(parser: argparse.ArgumentParser) -> None:
@@ -110,9 +113,9 @@ def run(arguments: argparse.Namespace, console: Console) -> None:
     hashes = {word.name: word.short_hash for word in words}
     recipe = Recipe(arguments.prompt, arguments.negative, sampling, layers, hashes)
     paths = targets(arguments.output, seeds)
-    pictures = make_pictures(model, told, against, sampling, seeds)
-    for seed, path, picture in zip(seeds, paths, pictures, strict=True):
-        write_whole(path, png_with_text(picture, infotext(recipe, seed, model)), overwrite=True)
+    with contextlib.closing(make_pictures(model, told, against, sampling, seeds, console)) as pictures:
+        for seed, path, picture in zip(seeds, paths, pictures, strict=True):
+            write_whole(path, png_with_text(picture, infotext(recipe, seed, model)), overwrite=True)
     made = [{"path": str(path), "seed": seed} for seed, path in zip(seeds, paths, strict=True)]
     names = [word.name for word in words]
     said: int | str = int(layers.text) if layers.text.isdigit() else layers.text  # a blend is a text
@@ -120,30 +123,35 @@ def run(arguments: argparse.Namespace, console: Console) -> None:
 
 
 def make_pictures(
-    model: DiffusionModel, told: Conditioning, against: Conditioning, sampling: Sampling, seeds: Sequence[int]
-) -> Iterator[Image.Image]:
-    """A picture for each of `seeds`, several at a time, fewer where memory is short.
+    model: DiffusionModel,
+    told: Conditioning,
+    against: Conditioning,
+    sampling: Sampling,
+    seeds: Sequence[int],
+    console: Console,
+) -> Generator[Image.Image, None, None]:
+    """A picture for each of `seeds`, several at a time, with a bar. Raises Stopped after Ctrl-C, and ModelError."""
+    began = shown = time.monotonic()
+    made = 0
 
-    Raises ModelError where it is too little for a single one.
-    """
-    at_once, done = max(1, PIXELS_AT_ONCE // (sampling.width * sampling.height)), 0
+    def on_step(done: int, total: int) -> None:
+        nonlocal shown
+        now = time.monotonic()
+        if now - shown > PROGRESS_EVERY_S or done == total:
+            shown = now
+            console.progress(done, total, (now - began) / done * (total - done), "steps")
+        if interrupted() and done < total:
+            kept = f"{made} of {len(seeds)} pictures are made and kept" if made else "no picture is made yet"
+            raise Stopped(f"Stopped; {kept}.")
 
-    def make_some() -> list[Image.Image]:
-        return model.generate(told, against, sampling, seeds[done : done + at_once])
+    def too_little() -> ModelError:
+        size = f"a picture of {sampling.width}×{sampling.height}"
+        return too_little_memory(model.device, size, "set a smaller --width and --height")
 
-    def halve() -> ModelError | None:
-        nonlocal at_once
-        tried = min(at_once, len(seeds) - done)
-        if tried == 1:
-            size = f"a picture of {sampling.width}×{sampling.height}"
-            return too_little_memory(model.device, size, "set a smaller --width and --height")
-        at_once = tried // 2
-        return None
-
-    while done < len(seeds):
-        pictures = within_memory(make_some, halve)
-        yield from pictures
-        done += len(pictures)
+    with deferred(lambda: console.note("Stopping; Ctrl-C once more stops at once.")) as interrupted:
+        for pictures in portions(model, told, against, sampling, seeds, on_step, too_little):
+            yield from pictures
+            made += len(pictures)
 
 
 def check(arguments: argparse.Namespace) -> None:

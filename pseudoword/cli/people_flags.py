@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from ipaddress import ip_address
 
 from ..errors import SettingsError
+from ..jobs.host import CPU_JOBS
 from ..jobs.limits import EXAMPLE, Limits, parse_limits
 from ..jobs.people import People, check_login, user_let_in
 
@@ -26,7 +27,7 @@ class ChosenPeople:
 
 
 def add_people_flags(parser: argparse.ArgumentParser) -> None:
-    """`--login`, `--admin`, `--proxied`, `--limit` and `--resume`."""
+    """`--login`, `--admin`, `--proxied`, `--limit`, `--resume` and `--cpu-jobs`."""
     parser.add_argument(
         "--login",
         action="append",
@@ -57,7 +58,15 @@ def add_people_flags(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--resume",
         action="store_true",
-        help="after a restart trainings that were under way go on by themselves [default: they are paused]",
+        help="after a restart jobs that were under way go on by themselves [default: they are paused]",
+    )
+    parser.add_argument(
+        "--cpu-jobs",
+        type=int,
+        default=CPU_JOBS,
+        metavar="N",
+        help="how many folders are scored or read for the search at a time, by all people together "
+        f"[default: {CPU_JOBS}]",
     )
 
 
@@ -67,6 +76,8 @@ def chosen_people(arguments: argparse.Namespace) -> ChosenPeople:
     for name in arguments.admin:
         if name not in logins:
             raise SettingsError(f"--admin names {name!r}, who has no login; give --login {name}:PASSWORD, too.")
+    if arguments.cpu_jobs < 1:
+        raise SettingsError(f"--cpu-jobs is {arguments.cpu_jobs}; give 1 or more.")
     by_browser = arguments.proxied or not listens_to_itself(arguments.address)
     people = People(
         user_of=user_let_in if logins else lambda request: None,

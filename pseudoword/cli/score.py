@@ -20,7 +20,7 @@ from ..scoring.feature_cache import may_be_cache
 from ..scoring.long_texts import EMPTY_TEXT, told_of
 from ..scoring.zero_shot import TEMPLATES
 from ..training.memory import out_of_memory_as
-from .clip_choice import add_clip_flags, fetch_clip, list_clips, load_clip
+from .clip_choice import add_clip_flags, answered_about_clips, load_clip
 from .console import Console
 from .interruption import Stopped, deferred
 from .model_choice import device_of, too_little_memory
@@ -79,11 +79,7 @@ def add_flags(parser: argparse.ArgumentParser) -> None:
 
 def run(arguments: argparse.Namespace, console: Console) -> None:
     """Score the folder, or do the other thing that is asked for."""
-    if arguments.list_clips:
-        list_clips(arguments, console)
-    elif arguments.download_clip is not None:
-        fetch_clip(arguments, console)
-    else:
+    if not answered_about_clips(arguments, console):
         check(arguments)
         score(arguments, console)
 

@@ -19,7 +19,7 @@ from ..scoring.folder import middle_of
 from ..scoring.index_update import bring_up_to_date
 from ..scoring.picture_index import Found, PictureIndex
 from ..training.memory import out_of_memory_as
-from .clip_choice import add_clip_flags, fetch_clip, list_clips, load_clip
+from .clip_choice import add_clip_flags, answered_about_clips, load_clip
 from .console import Console
 from .interruption import Stopped, deferred
 from .model_choice import device_of, too_little_memory
@@ -72,11 +72,7 @@ def add_flags(parser: argparse.ArgumentParser) -> None:
 
 def run(arguments: argparse.Namespace, console: Console) -> None:
     """Search, or do the other thing that is asked for."""
-    if arguments.list_clips:
-        list_clips(arguments, console)
-    elif arguments.download_clip is not None:
-        fetch_clip(arguments, console)
-    else:
+    if not answered_about_clips(arguments, console):
         search(arguments, console)
 
 

@@ -19,6 +19,7 @@ from ..jobs.checkpoint_layers import CheckpointLayers
 from ..jobs.clip_models import ClipModels, given_model
 from ..jobs.host import Host, Shelf
 from ..jobs.inspector import Inspector
+from ..jobs.job_board import JobBoard
 from ..jobs.remembered_layers import wanted_clip_skip
 from ..jobs.scorings import Scorings
 from ..jobs.server_log import logging_to
@@ -147,16 +148,19 @@ def run(arguments: argparse.Namespace, console: Console) -> None:
         people=people.told_apart,
         limits=people.limits,
         resumes=arguments.resume,
+        cpu_jobs=arguments.cpu_jobs,
         clips=ClipModels(turns, lambda: arguments.clip_place, lambda: given_clips(arguments), lambda: model.device),
     )
-    trainings, inspector, scorings = Trainings(host), Inspector(host), Scorings(host)
+    board = JobBoard(host)
+    trainings, inspector, scorings = Trainings(host, board), Inspector(host, board), Scorings(host, board)
     with logging_to(runs, host.measures):
         trainings.open()
         app = make_app(trainings, inspector, scorings, model.title, people.logins, people.is_alone)
         serve(app, listening, arguments, console)
+        saved = trainings.end()
         inspector.strips.end()
         scorings.end()
-        for name in trainings.end():
+        for name in saved:
             console.note(f"The training of {name} is saved; the studio can go on with it.")
     console.result({}, "The studio is closed.")
 

@@ -7,6 +7,7 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import AbstractContextManager, contextmanager, nullcontext
 from pathlib import Path
 from typing import TYPE_CHECKING
+from weakref import WeakValueDictionary
 
 import torch
 
@@ -39,6 +40,7 @@ class ClipModels:
         self._device, self._stays = device, stays
         self._lock = threading.Lock()  # guards what is in memory, and is held while it is read from the disk
         self._in_memory: tuple[ClipModel, ClipScorer] | None = None
+        self._alive: WeakValueDictionary[ClipModel, ClipScorer] = WeakValueDictionary()  # that somebody works with
 
     def here(self) -> list[ClipModel]:
         """The models on this disk, also such that cannot be used; a place without any is passed over.
@@ -94,7 +96,9 @@ class ClipModels:
         with self._lock:
             if self._in_memory is None or self._in_memory[0] != model:
                 self._in_memory = None  # two at a time may be more than there is room for
-                self._in_memory = (model, load_model(model))
+                # Two jobs with a model each would load theirs again for every few pictures.
+                self._in_memory = (model, self._alive.get(model) or load_model(model))
+                self._alive[model] = self._in_memory[1]
             return self._in_memory[1]
 
 

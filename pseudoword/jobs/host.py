@@ -22,6 +22,9 @@ if TYPE_CHECKING:
     from ..scoring import ClipScorer
 
 
+CPU_JOBS = 2
+
+
 @dataclass(frozen=True)
 class Shelf:
     """Checkpoint files on the disk, of which only vocabularies are read: by encoder their widths, or vectors (V, D)."""
@@ -54,8 +57,8 @@ class Host:
     are saved in. Pictures that are named by an address of the web are fetched where `may_fetch`.
 
     `people` tells who asks, and `limits` how much they may ask for. Jobs begin once it `is_ready`, its model loaded.
-    After a restart those that were running go on by themselves where it `resumes`; else they wait as paused. What is
-    counted and timed meanwhile is in `measures`.
+    After a restart those that were running go on by themselves where it `resumes`; else they wait as paused. `cpu_jobs`
+    of those that need the model of nobody run at a time. What is counted and timed meanwhile is in `measures`.
     """
 
     model: Callable[[], DiffusionModel]
@@ -86,4 +89,5 @@ class Host:
     limits: Limits = field(default_factory=Limits)
     is_ready: Callable[[], bool] = lambda: True
     resumes: bool = False
+    cpu_jobs: int = CPU_JOBS
     measures: Measures = field(default_factory=Measures)

@@ -20,6 +20,7 @@ from ..inspect.library_table import LibraryTable
 from ..inspect.maps import WordMap, word_map
 from .folders import check_may_name, named_folder
 from .host import Host
+from .job_board import JobBoard
 from .library_reader import LibraryReader
 from .strips import Strips
 from .vocabularies import Fitting, Vocabularies
@@ -58,11 +59,11 @@ class Examined:
 
 
 class Inspector:
-    """Looks into the embeddings of `host`."""
+    """Looks into the embeddings of `host`. What takes long is a job on `board`, where there is one."""
 
-    def __init__(self, host: Host) -> None:
+    def __init__(self, host: Host, board: JobBoard | None = None) -> None:
         self.host = host
-        self.strips = Strips(host)
+        self.strips = Strips(host, board)
         self.vocabularies = Vocabularies(host)
         self._library = LibraryReader(host.library, host.library_cache)
         self._folders: OrderedDict[Path, LibraryReader] = OrderedDict()

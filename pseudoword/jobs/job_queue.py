@@ -9,7 +9,7 @@ import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any, Literal, Protocol, TypeAlias, runtime_checkable
 
 from ..errors import JobError, NoSuchJob, PseudowordError
 from .job_states import ENDED, JobState
@@ -19,9 +19,10 @@ from .turn_order import Estimate, estimates, in_turn, position_between
 
 log = logging.getLogger(__name__)
 
-GPU, CPU = "gpu", "cpu"
-LANES: Mapping[str, str] = {"training": GPU}
-"""What each kind of job needs while it runs."""
+GPU, BESIDE, CPU = "gpu", "gpu, beside a training", "cpu"
+LANES: Mapping[str, str] = {"training": GPU, "layers": BESIDE, "scoring": CPU, "indexing": CPU}
+"""What each kind of job needs while it runs. Layers are compared in slices between those of a training: a minute's work
+never waits for hours."""
 WRITTEN_EVERY_S = 2.0  # progress, which is in memory meanwhile
 KEPT = 20  # works that ended, of which more is in memory than in their folders
 
@@ -51,6 +52,23 @@ class Work(Protocol):
         ...
 
 
+SteeringOrder: TypeAlias = Literal["pause", "resume", "stop", "cancel"]
+
+
+@runtime_checkable
+class SteeredWork(Work, Protocol):
+    """Work that people steer."""
+
+    def follow(self, order: SteeringOrder) -> None:
+        """Do what somebody wants of it: stop ends it and keeps what there is, cancel keeps nothing."""
+
+    def wait(self, timeout_s: float | None = None) -> None:
+        """Wait for its end, once it was told to end."""
+
+    def wait_for_rest(self, timeout_s: float) -> None:
+        """Wait until nobody works at it: it has ended, or is paused."""
+
+
 class JobQueue:
     """The jobs of one server with the folder `runs`; `places` says how many of each lane run at a time.
 
@@ -67,7 +85,7 @@ class JobQueue:
     ) -> None:
         self._is_ready = is_ready
         self.store = JobStore(runs / FILE) if store is None else store
-        self._places = {GPU: 1, CPU: 2} if places is None else dict(places)
+        self._places = {GPU: 1, BESIDE: 1, CPU: 2, **(places or {})}
         self._server = LivingServer(runs)
         self._lock = threading.RLock()  # held while a turn is given or taken back; a work's own lock comes after it
         self._works: dict[str, Work] = {}  # the oldest first

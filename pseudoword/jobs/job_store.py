@@ -88,21 +88,24 @@ class JobStore:
         states: Sequence[JobState] = (),
         search: str = "",
         server: str | None = None,
+        kinds: Sequence[str] = (),
         count: int = -1,
         start: int = 0,
     ) -> tuple[list[Job], int]:
         """Jobs from number `start` on, at most `count`, and how many there are: those under way first, then the latest.
 
-        Only those of `owner`, in one of `states`, of `server`, and with `search` in their title, where these are given.
+        Only those of `owner`, in one of `states`, of `server`, of one of `kinds`, and with `search` in their title,
+        where these are given.
         """
         conditions, values = ["1"], list[Any]()
         for column, value in (("owner", owner), ("server", server)):
             if value is not None:
                 conditions.append(f"{column} = ?")
                 values.append(value)
-        if states:
-            conditions.append(f"state IN ({','.join('?' * len(states))})")
-            values += states
+        for column, wanted in (("state", states), ("kind", kinds)):
+            if wanted:
+                conditions.append(f"{column} IN ({','.join('?' * len(wanted))})")
+                values += wanted
         if search:
             conditions.append("instr(lower(title), lower(?))")
             values.append(_text(search))

@@ -13,6 +13,10 @@ from ..errors import SettingsError
 class Job(Protocol):
     """Work in a thread of its own."""
 
+    def begin(self) -> bool:
+        """Begin it."""
+        ...
+
     @property
     def has_ended(self) -> bool:
         """Whether nothing more will happen."""
@@ -49,14 +53,15 @@ class KeptJobs(Generic[AnyJob]):
         self._jobs: dict[str, AnyJob] = {}  # the oldest first
 
     def begin(self, make: Callable[[str], AnyJob]) -> AnyJob:
-        """The job that `make` begins, by its id. Raises SettingsError where too many are under way."""
+        """The job that `make` makes, which begins, by its id. Raises SettingsError where too many are under way."""
         with self._lock:
             self._tidy()
             if sum(not job.has_ended for job in self._jobs.values()) >= self._most_under_way:
                 raise SettingsError(self._busy)
             id = secrets.token_urlsafe()
-            self._jobs[id] = make(id)
-            return self._jobs[id]
+            job = self._jobs[id] = make(id)
+        job.begin()
+        return job
 
     def job(self, id: str) -> AnyJob:
         """The job called `id`. Raises SettingsError where there is none, or none any more."""

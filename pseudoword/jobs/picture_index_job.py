@@ -3,30 +3,28 @@
 from __future__ import annotations
 
 import contextlib
-import logging
+import json
 import os
-import threading
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Literal, TypeAlias
+from typing import TYPE_CHECKING, Any, Literal, TypeAlias, cast
 
-from ..errors import ModelError, PseudowordError
-from ..scoring.index_update import Progress, bring_up_to_date
+from ..embedding.whole_file import write_whole
+from ..errors import JobError
+from ..scoring.index_update import bring_up_to_date
 from ..scoring.picture_index import PictureIndex
-from ..training.memory import out_of_memory_as
+from .watched_job import Queued, WatchedJob
 
 if TYPE_CHECKING:
     from ..scoring import ClipScorer
 
-log = logging.getLogger(__name__)
-
-State: TypeAlias = Literal["looking", "reading", "paused", "up to date", "failed"]
-UNDER_WAY: tuple[State, ...] = ("looking", "reading")
+State: TypeAlias = Literal["waiting", "looking", "reading", "paused", "up to date", "failed"]
+UNDER_WAY: tuple[State, ...] = ("waiting", "looking", "reading")
+REQUEST = "request.json"  # in the folder of a job of the queue
 AT_ONCE = 8  # a large model on a CPU takes a second for one: so others have their turn, and one sees it going on
-TOO_LITTLE_MEMORY = "There is too little memory for this CLIP model; choose a smaller one."
 
 
 @dataclass(frozen=True)
@@ -40,84 +38,79 @@ class IndexWatched:
     seconds_left: float | None
 
 
-class PictureIndexJob:
-    """It begins at once; every method may be called from any thread.
+class PictureIndexJob(WatchedJob):
+    """Brings an index up to date; its files are its checkpoint, from which another job goes on, too.
 
-    `using` lends the model; half of the processors at most are used for decoding, so that the others are left alone.
+    `opened` opens the index, in the job's thread, with what lends the model. Half of the processors at most are used
+    for decoding, so that the others are left alone.
     """
+
+    KIND = "indexing"
+    TOO_LITTLE_MEMORY = "There is too little memory for this CLIP model; choose a smaller one."
 
     def __init__(
         self,
-        index: PictureIndex,
+        id: str,
+        opened: Callable[[], tuple[PictureIndex, Callable[[], AbstractContextManager[ClipScorer]]]],
         roots: Sequence[str],
-        using: Callable[[], AbstractContextManager[ClipScorer]],
         features: Path | None,
+        queued: Queued | None = None,
     ) -> None:
+        super().__init__(id, "index", queued)
         self.roots = tuple(roots)
         self.ended_at = 0.0
-        self._index, self._using, self._features = index, using, features
-        self._changed = threading.Lock()  # guards what follows
-        self._should_pause = False
-        self._state: State = "looking"
-        self._message = ""
-        self._progress = Progress("looking", 0, 0)
-        self._began_at = 0.0
-        self._thread = threading.Thread(target=self._work, name="pseudoword-index", daemon=True)
-        self._thread.start()
+        self._opened, self._features = opened, features
+        self._is_queued = queued is not None
+        self._says: list[str] = []
 
     def watch(self) -> IndexWatched:
         """How it stands now."""
         with self._changed:
-            now = self._progress
-            return IndexWatched(self._state, self._message, now.done, now.total, self._seconds_left())
+            shown = {"finished": "up to date", "cancelled": "paused"}.get(self._state, self._state)
+            message = self._message if self._state == "failed" else ""
+            return IndexWatched(cast(State, shown), message, self._done, self._total, self._seconds_left())
 
     @property
     def is_under_way(self) -> bool:
-        """Whether more will happen."""
-        with self._changed:
-            return self._state in UNDER_WAY
+        """Whether more will happen by itself."""
+        return self.watch().state in UNDER_WAY
 
-    def pause(self) -> None:
-        """End after the pictures that are being encoded; another job goes on from there."""
-        with self._changed:
-            self._should_pause = True
-
-    def wait(self, timeout_s: float | None = None) -> None:
-        """Wait for its end."""
-        self._thread.join(timeout_s)
-
-    def _seconds_left(self) -> float | None:
-        now = self._progress
-        if not now.done or self._state != "reading":
-            return None
-        return (time.monotonic() - self._began_at) / now.done * (now.total - now.done)
-
-    # ---- in the thread ---------------------------------------------------------------------------------------------
-
-    def _work(self) -> None:
-        state: State = "failed"
-        message = ""
-        try:
-            with out_of_memory_as(lambda: ModelError(TOO_LITTLE_MEMORY)):
-                state = "up to date" if self._bring_up_to_date() else "paused"
-        except PseudowordError as problem:
-            message = str(problem)
-        except BaseException as problem:
-            log.exception("The index of pictures could not be brought up to date")
-            message = f"This should not have happened ({type(problem).__name__}: {problem})."
-        with self._changed:
-            self._state, self._message, self.ended_at = state, message, time.monotonic()
-
-    def _bring_up_to_date(self) -> bool:
-        """Whether it came to its end."""
+    def _do(self) -> str:
+        self._be("looking")
+        index, using = self._opened()
         workers = max((os.cpu_count() or 1) // 2, 1)
-        steps = bring_up_to_date(self._index, self.roots, self._using, self._features, AT_ONCE, workers)
+        steps = bring_up_to_date(index, self.roots, using, self._features, AT_ONCE, workers)
         with contextlib.closing(steps):
             for progress in steps:
+                is_first = progress.stage == "reading" and self._state == "looking"
+                self._be(progress.stage)
+                if is_first:
+                    self._start_clock()
                 with self._changed:
-                    if progress.stage == "reading" and self._state == "looking":
-                        self._began_at = time.monotonic()
-                    self._state, self._progress = progress.stage, progress
-                    if self._should_pause:
-                        return False
-        return True
+                    self._done, self._total, self._latest_at = progress.done, progress.total, time.monotonic()
+                self._heard()
+        if self._is_queued:
+            known, unreadable = index.count(self.roots), len(index.unreadable(self.roots))
+            told = [f"{known:,} {'picture' if known == 1 else 'pictures'} can be found."]
+            self._says = [*told, f"{unreadable:,} could not be read."] if unreadable else told
+        return ""
+
+    def _result_of_queue(self) -> Mapping[str, Any]:
+        return {**super()._result_of_queue(), "says": self._says}
+
+    def _left(self) -> None:
+        self.ended_at = time.monotonic()
+
+
+def write_request(asked: Mapping[str, Any], folder: Path) -> None:
+    """Put what an index is to be made of into the job's `folder`. Raises EmbeddingFileError."""
+    write_whole(folder / REQUEST, (json.dumps(asked, indent=2) + "\n").encode(), overwrite=True)
+
+
+def read_request(folder: Path) -> dict[str, Any]:
+    """What `write_request` put there. Raises JobError where it cannot be read."""
+    try:
+        asked = json.loads((folder / REQUEST).read_bytes())
+        return {"model": str(asked["model"]), "identity": str(asked["identity"]), "roots": tuple(asked["roots"])}
+    except (OSError, ValueError, KeyError, TypeError) as problem:
+        raise JobError(f"Which folders were to be read is not known any more ({problem}); start anew.") from problem

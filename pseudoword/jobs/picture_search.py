@@ -8,8 +8,10 @@ import threading
 import time
 import zlib
 from collections import OrderedDict
+from collections.abc import Callable
 from contextlib import AbstractContextManager, suppress
 from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -24,7 +26,11 @@ from ..scoring.models import ClipModel
 from ..scoring.picture_index import Found, PictureIndex, is_as_it_was
 from .folders import check_may_name, named_folder
 from .host import Host
-from .picture_index_job import PictureIndexJob
+from .job_board import JobBoard
+from .people import ALONE, Person
+from .picture_index_job import PictureIndexJob, read_request, write_request
+from .queued_jobs import QueuedJobs
+from .watched_job import Queued
 
 if TYPE_CHECKING:
     from ..scoring import ClipScorer
@@ -59,10 +65,15 @@ class Asked:
 
 
 class PictureSearch:
-    """Finds pictures in the folders of `host`. Every method may be called from any thread."""
+    """Finds pictures in the folders of `host`. Every method may be called from any thread.
 
-    def __init__(self, host: Host) -> None:
+    What somebody asks to have read is a job of the queue on `board`, where there is one.
+    """
+
+    def __init__(self, host: Host, board: JobBoard | None = None) -> None:
         self.host = host
+        self._queued = None if board is None else QueuedJobs(board, PictureIndexJob.KIND, self._loaded)
+        self._starting = threading.Lock()
         self._lock = threading.Lock()
         self._open: OrderedDict[ClipModel, OpenIndex] = OrderedDict()
         self._opening = threading.Lock()
@@ -127,28 +138,62 @@ class PictureSearch:
         with self._lock:
             return self._jobs.get(opened.identity)
 
-    def start(self, opened: OpenIndex, roots: tuple[str, ...]) -> PictureIndexJob:
-        """Bring the index up to date with `roots`, unless that is under way. Raises SettingsError where others are."""
+    def start(self, opened: OpenIndex, roots: tuple[str, ...], person: Person = ALONE) -> PictureIndexJob:
+        """Bring the index up to date with `roots`, unless that is under way.
+
+        Raises SettingsError where others are; with a queue JobError and LimitReached.
+        """
         with suppress(OSError):
             (opened.index.folder / PAUSED).unlink(missing_ok=True)
-        with self._lock:
-            job = self._jobs.get(opened.identity)
+        with self._starting:
+            job = self.job(opened)
             if job is not None and job.is_under_way:
                 if job.roots != roots:
                     raise SettingsError("Another folder is being read just now; wait for it, or pause it.")
                 return job
+            if self._queued is None:
+                return self._begun(opened, roots)
+            row = None if job is None else self._queued.row(job.id)
+            if job is not None and row is not None and row.state == "paused" and job.roots == roots and person.may(row):
+                job.resume()
+                return job
+            names = ", ".join(Path(root).name for root in roots)
+            asked = {"model": opened.model.name, "identity": opened.identity, "roots": roots}
+            shown = {"about": names, "folders": names, "CLIP model": opened.title}
+            return self._queued.start(person, "Pictures read for the search", shown, partial(write_request, asked))
 
-            def using() -> AbstractContextManager[ClipScorer]:
-                return self.host.clips.using(opened.model)
+    def _begun(self, opened: OpenIndex, roots: tuple[str, ...]) -> PictureIndexJob:
+        """A job of no queue."""
+        using = partial(self.host.clips.using, opened.model)
+        job = PictureIndexJob(opened.identity[:16], lambda: (opened.index, using), roots, self.host.features)
+        job.begin()
+        with self._lock:
+            self._jobs[opened.identity] = job
+        return job
 
-            job = self._jobs[opened.identity] = PictureIndexJob(opened.index, roots, using, self.host.features)
-            return job
+    def _loaded(self, id: str, queued: Queued) -> PictureIndexJob:
+        """The job of the queue in a folder. Raises JobError where its request cannot be read."""
+        asked = read_request(queued.folder)
 
-    def pause(self, opened: OpenIndex) -> None:
-        """End, until somebody starts it again, also after a restart."""
+        def opened() -> tuple[PictureIndex, Callable[[], AbstractContextManager[ClipScorer]]]:
+            for root in asked["roots"]:
+                self._check(Path(root))
+            found = self.opened(asked["model"])
+            return found.index, partial(self.host.clips.using, found.model)
+
+        job = PictureIndexJob(id, opened, asked["roots"], self.host.features, queued)
+        with self._lock:
+            self._jobs[asked["identity"]] = job
+        return job
+
+    def pause(self, opened: OpenIndex, person: Person = ALONE) -> None:
+        """End, until somebody starts it again, also after a restart. Raises NotYours for a job of somebody else."""
+        job = self.job(opened)
+        row = None if job is None or self._queued is None else self._queued.row(job.id)
+        if job is not None and row is not None and job.is_under_way:
+            person.check_may(row)
         with suppress(OSError):
             (opened.index.folder / PAUSED).touch()
-        job = self.job(opened)
         if job is not None:
             job.pause()
 
@@ -161,11 +206,13 @@ class PictureSearch:
         job = self.job(opened)
         is_due = job is None or (
             not job.is_under_way
-            and job.watch().state != "failed"
+            and job.watch().state == "up to date"
             and (at_once or time.monotonic() - job.ended_at > LOOK_AGAIN_S)
         )
         if is_due and not self.is_paused(opened) and opened.index.count(roots):
-            self.start(opened, roots)
+            with self._starting:  # which nobody asked for: a look at folders is no job on the list
+                if (latest := self.job(opened)) is job or latest is None:
+                    self._begun(opened, roots)
 
     # ---- searching -------------------------------------------------------------------------------------------------
 

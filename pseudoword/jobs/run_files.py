@@ -35,7 +35,7 @@ def changed_at(folder: Path) -> float:
 
 
 def copy_to(folder: Path, pictures: Sequence[Path]) -> list[Path]:
-    """Copy files to `folder`, a number before the name of each that is there already; returns the folder."""
+    """Copy files to `folder`, by names that are told apart; returns the folder."""
     copies_of(pictures, folder)
     return [folder]
 

@@ -4,43 +4,37 @@ from __future__ import annotations
 
 import contextlib
 import io
-import logging
-import os
 import threading
-import time
-from collections.abc import Iterator
-from contextlib import AbstractContextManager
+from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from tempfile import TemporaryDirectory
-from typing import Literal, TypeAlias
+from typing import Literal, TypeAlias, cast
 
 import torch
 from PIL import Image
 from torch import Tensor
 
 from ..decoding import load_picture
-from ..embedding.metadata import encodable
-from ..errors import DatasetError, ModelError, PseudowordError, SettingsError
+from ..errors import DatasetError
 from ..scoring import FeatureCache, Portion, Scores, Unreadable, folder_features
 from ..scoring.comparison import cosines_of
-from ..scoring.folder import pictures_below
-from ..training.memory import out_of_memory_as
-from .folders import check_may_name, named_folder
+from ..scoring.models import ClipModel
 from .host import Host
-from .picture_fetching import INTERNET, Ways, fetch_picture
+from .picture_fetching import INTERNET, Ways
 from .score_request import NamedPicture, ScoreRequest, check_count
 from .score_result import ScoreResult
+from .scored_pictures import fetched, pictures_in
 from .slices import Interrupted
+from .turns import Turns, WantedTurns
+from .watched_job import Queued, WatchedJob
 from .yardstick import Yardstick, yardstick
 
-log = logging.getLogger(__name__)
-
-State: TypeAlias = Literal["waiting", "scoring", "finished", "cancelled", "failed"]
-ENDED: tuple[State, ...] = ("finished", "cancelled", "failed")
+State: TypeAlias = Literal["waiting", "scoring", "paused", "finished", "cancelled", "failed"]
 AT_ONCE = 8  # a large model on a CPU takes a second for one: so one sees it going on, and can end it
+TEXTS_AT_ONCE = 32
 THUMBNAIL_SIDE = 160
-TOO_LITTLE_MEMORY = "There is too little memory to score with this CLIP model; choose a smaller one."
 NONE_READ = "None of the pictures could be read."
 
 
@@ -62,32 +56,33 @@ class ScoreWatched:
     result: ScoreResult | None
 
 
-class ScoreJob:
-    """It begins at once; every method may be called from any thread.
+class ScoreJob(WatchedJob):
+    """Scores the pictures of a request, in one of the `turns` of all such jobs together, if there are any.
 
-    `turns` are those of all such jobs together. The job removes the folder `place`, if it is given one, when forgotten.
+    The job removes the folder `place`, if it is given one, when forgotten.
     """
+
+    CANCELLING = "Cancelling, after the pictures that are being encoded."
+    CANCELLED = "Cancelled; what was scored by then is kept."
+    NOTHING = "Cancelled, before anything was scored."
+    TOO_LITTLE_MEMORY = "There is too little memory to score with this CLIP model; choose a smaller one."
 
     def __init__(
         self,
         id: str,
         request: ScoreRequest,
         host: Host,
-        turns: AbstractContextManager[None],
+        turns: Turns | None,
         place: TemporaryDirectory[str] | None = None,
         ways: Ways = INTERNET,
+        queued: Queued | None = None,
     ) -> None:
-        self.id = id
-        self._request, self._host, self._turns, self._ways = request, host, turns, ways
+        super().__init__(id, "scores", queued)
+        self._request, self._host, self._ways = request, host, ways
+        self._turns = None if turns is None else WantedTurns(turns, self._is_wanted)
         self._place = place
         self._looking = threading.Lock()  # one picture is decoded at a time for those who look
-        self._changed = threading.Lock()  # guards what follows
-        self._is_cancelled = False
-        self._state: State = "waiting"
-        self._message = ""
-        self._done = self._total = 0
-        self._began_at = 0.0
-        self._yardstick: Yardstick | None = None
+        self._title = ""
         self._rows: list[NamedPicture] = []
         self._cosines: list[Tensor] = []
         self._head_scores: list[Tensor] = []
@@ -95,40 +90,28 @@ class ScoreJob:
         self._notes: list[str] = []
         self._result: ScoreResult | None = None
         self._thumbnails: dict[int, bytes] = {}
-        self._thread = threading.Thread(target=self._work, name=f"scores {id}", daemon=True)
-        self._thread.start()
 
     # ---- from outside ----------------------------------------------------------------------------------------------
 
     def watch(self) -> ScoreWatched:
         """How it stands now."""
         with self._changed:
-            title = "" if self._yardstick is None else self._yardstick.title
-            left = self._seconds_left()
-            return ScoreWatched(self.id, self._state, self._message, self._done, self._total, left, title, self._result)
-
-    @property
-    def has_ended(self) -> bool:
-        """Whether nothing more will happen."""
-        with self._changed:
-            return self._state in ENDED
+            return ScoreWatched(
+                self.id,
+                cast(State, self._state),
+                self._message,
+                self._done,
+                self._total,
+                self._seconds_left(),
+                self._title,
+                self._result,
+            )
 
     @property
     def bytes_kept(self) -> int:
         """How much memory its figures and small pictures take, about."""
         with self._changed:
             return sum(map(len, self._thumbnails.values())) + 200 * len(self._rows)
-
-    def cancel(self) -> None:
-        """End as soon as the pictures that are being encoded are done; what was scored by then is kept."""
-        with self._changed:
-            if self._state not in ENDED:
-                self._is_cancelled = True
-                self._message = "Cancelling, after the pictures that are being encoded."
-
-    def wait(self, timeout_s: float | None = None) -> None:
-        """Wait for its end."""
-        self._thread.join(timeout_s)
 
     def forget(self) -> None:
         """Remove its files."""
@@ -151,69 +134,78 @@ class ScoreJob:
                 self._thumbnails[row] = made
             return made
 
-    def _seconds_left(self) -> float | None:
-        if not self._done or self._state != "scoring":
-            return None
-        return (time.monotonic() - self._began_at) / self._done * (self._total - self._done)
-
     # ---- in the thread ---------------------------------------------------------------------------------------------
 
-    def _work(self) -> None:
-        state: State = "failed"
-        try:
-            with self._turns, out_of_memory_as(lambda: ModelError(TOO_LITTLE_MEMORY)):
-                self._go_on()
-                self._become("scoring", "")
-                try:
-                    self._score()
-                    ended: State = "finished"
-                except Interrupted:
-                    ended = "cancelled"
-                self._result = self._summed_up()
-            state, message = ended, "" if self._rows else NONE_READ
-            if ended == "cancelled":
-                message = "Cancelled; what was scored by then is kept."
-        except Interrupted:  # while it waited
-            state, message = "cancelled", "Cancelled, before anything was scored."
-        except PseudowordError as problem:
-            message = str(problem)
-        except BaseException as problem:
-            log.exception("Scoring failed")
-            message = f"This should not have happened ({type(problem).__name__}: {problem})."
-        self._become(state, message)
+    def _do(self) -> str:
+        with self._turns or contextlib.nullcontext():
+            self._be("scoring")
+            self._begin_anew()
+            pictures = self._gathered()
+            check_count(len(pictures), len(self._request.labels))
+            with self._changed:
+                self._total = self._done + len(pictures)
+            model = self._host.clips.named(self._request.model)
+            measure = self._yardstick(model)
+            try:
+                self._score(model, measure, pictures)
+            except Interrupted:
+                self._keep(self._summed_up(measure))
+                raise
+            self._keep(self._summed_up(measure))
+        return "" if self._rows else NONE_READ
 
-    def _score(self) -> None:
-        pictures = self._gathered()
-        check_count(len(pictures), len(self._request.labels))
+    def _begin_anew(self) -> None:
+        """What was scored before a pause is known by its file, and scored again in a moment."""
         with self._changed:
-            self._total = self._done + len(pictures)
-        model = self._host.clips.named(self._request.model)
+            self._done = self._done_before = 0
+            self._rows, self._cosines, self._head_scores = [], [], []
+            self._unreadable, self._notes, self._thumbnails, self._result = [], [], {}, None
+
+    def _yardstick(self, model: ClipModel) -> Yardstick:
         with self._host.clips.using(model) as scorer:
-            measure = yardstick(self._request, scorer)
+            title = scorer.title
         with self._changed:
-            self._yardstick = measure
+            self._title = title
+
+        def features_of_texts(texts: Sequence[str]) -> Tensor:
+            found = []
+            for start in range(0, len(texts), TEXTS_AT_ONCE):
+                self._be("scoring", "Encoding the texts")
+                # The model may be lent to others between two portions.
+                with self._host.clips.using(model):
+                    portion = texts[start : start + TEXTS_AT_ONCE]
+                    # Not remembered: on a server that runs for months there are many texts.
+                    found.append(scorer.text_features(portion, self._request.long, remember=False))
+            self._be("scoring")
+            return torch.cat(found)
+
+        return yardstick(self._request, scorer, features_of_texts)
+
+    def _score(self, model: ClipModel, measure: Yardstick, pictures: Sequence[NamedPicture]) -> None:
         names = {str(picture.path): picture for picture in pictures}
         paths = [str(picture.path) for picture in pictures]
+        with self._host.clips.using(model) as scorer:
+            identity = scorer.identity
         with (
-            FeatureCache(self._host.features, scorer.identity) as cache,
+            FeatureCache(self._host.features, identity) as cache,
             contextlib.closing(folder_features(paths, scorer, cache, at_once=AT_ONCE)) as portions,
         ):
-            self._began_at = time.monotonic()
+            self._start_clock()
             while True:
                 self._go_on()
-                # The model may be lent to others between two portions.
                 with self._host.clips.using(model):
                     portion = next(portions, None)
                 if portion is None:
                     break
                 self._add(portion, names, measure)
+                self._heard()
             problem = cache.problem
         if problem is not None:
             self._notes.append(problem)
 
     def _add(self, portion: Portion, pictures: dict[str, NamedPicture], measure: Yardstick) -> None:
         with self._changed:
-            self._done += len(portion.paths) + len(portion.unreadable)
+            self._count(len(portion.paths) + len(portion.unreadable))
             self._rows += [pictures[path] for path in portion.paths]
             self._unreadable += [Unreadable(pictures[one.path].name, one.reason) for one in portion.unreadable]
         if portion.paths and measure.labels is not None:
@@ -223,57 +215,32 @@ class ScoreJob:
 
     def _gathered(self) -> list[NamedPicture]:
         """All pictures of the request, as files; what cannot be is noted."""
-        found = list(self._request.pictures)
+        found: list[NamedPicture | Unreadable] = list(self._request.pictures)
         if self._request.folder is not None:
-            found += self._in_folder(Path(os.path.abspath(named_folder(str(self._request.folder), "pictures"))))
+            found += pictures_in(self._request.folder, self._host, len(self._request.labels))
         for number, address in enumerate(self._request.addresses):
-            self._go_on()
-            self._become("scoring", f"Fetching {address[:200]}")
-            try:
-                data = fetch_picture(address, self._ways)
-            except DatasetError as problem:
-                self._unreadable.append(Unreadable(address, str(problem)))
-                continue
-            found.append(NamedPicture(address, self._stored(number, data)))
-        self._become("scoring", "")
+            self._be("scoring", f"Fetching {address[:200]}")
+            target = partial(self._own_file, f"fetched-{number:03d}")
+            found.append(fetched(address, target, self._ways))
+        self._be("scoring")
+        unreadable = [one for one in found if isinstance(one, Unreadable)]
         with self._changed:
-            self._done = len(self._unreadable)
-        return found
+            self._unreadable += unreadable
+            self._done = self._done_before = len(self._unreadable)
+        return [one for one in found if isinstance(one, NamedPicture)]
 
-    def _in_folder(self, folder: Path) -> Iterator[NamedPicture]:
-        listing = pictures_below(folder)
-        self._unreadable += [
-            Unreadable(encodable(os.path.relpath(one.path, folder)), one.reason) for one in listing.unreadable
-        ]
-        if not listing.paths:
-            raise DatasetError(f"There is no picture in {str(folder)!r}; name another folder.")
-        check_count(len(listing.paths), len(self._request.labels))
-        for path in listing.paths:
-            name = encodable(os.path.relpath(path, folder))
-            try:
-                check_may_name(self._host, Path(path))  # a link may lead elsewhere
-            except SettingsError:
-                reason = "it is a link to a place that this server does not read from; put the picture itself there"
-                self._unreadable.append(Unreadable(name, reason))
-                continue
-            yield NamedPicture(name, Path(path))
-
-    def _stored(self, number: int, data: bytes) -> Path:
+    def _own_file(self, name: str) -> Path:
+        """Where a file of its own is kept."""
         if self._place is None:
             self._place = TemporaryDirectory(prefix="pseudoword-", ignore_cleanup_errors=True)
-        path = Path(self._place.name) / f"fetched-{number:03d}"
-        try:
-            path.write_bytes(data)
-        except OSError as problem:
-            raise SettingsError(
-                f"A fetched picture could not be stored ({problem.strerror}); make room on the server, and try again."
-            ) from problem
-        return path
+        return Path(self._place.name) / name
 
-    def _summed_up(self) -> ScoreResult | None:
-        measure = self._yardstick
-        if measure is None:
-            return None
+    def _keep(self, result: ScoreResult) -> None:
+        """Let what was scored by now be seen."""
+        with self._changed:
+            self._result = result
+
+    def _summed_up(self, measure: Yardstick) -> ScoreResult:
         scores = None
         if self._cosines:
             scores = Scores(torch.cat(self._cosines), measure.logit_scale, measure.title)
@@ -290,17 +257,6 @@ class ScoreJob:
             notes=(*measure.notes, *self._notes),
             unreadable=tuple(self._unreadable),
         )
-
-    def _go_on(self) -> None:
-        """Raise Interrupted where the work is no longer wanted."""
-        with self._changed:
-            if self._is_cancelled:
-                raise Interrupted
-
-    def _become(self, state: State, message: str) -> None:
-        with self._changed:
-            if state in ENDED or not self._is_cancelled:
-                self._state, self._message = state, message
 
 
 def small_jpeg(picture: Image.Image) -> bytes:

@@ -2,26 +2,21 @@
 
 from __future__ import annotations
 
-import contextlib
-import logging
-import threading
-import time
 from collections.abc import Mapping, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass, replace
 from pathlib import Path
 from tempfile import TemporaryDirectory
-from typing import Literal, TypeAlias
+from typing import Literal, TypeAlias, cast
 
 from PIL import Image
 from torch import Tensor
 
 from ..decoding import decode_picture
 from ..diffusion import DiffusionModel
-from ..errors import DatasetError, ModelError, PseudowordError, SettingsError
+from ..errors import DatasetError, PseudowordError, SettingsError
 from ..training.contact_sheet import png_bytes, resized
 from ..training.dataset import PictureSet, Skipped, files_at, look_at
-from ..training.memory import out_of_memory_as
 from ..training.round_trip import RoundTrip, as_picture, round_trip
 from ..training.set_check import (
     Checked,
@@ -37,16 +32,14 @@ from .host import Host
 from .measures import TimedTurns
 from .set_check_request import CheckRequest
 from .set_clip import ClipOnSets
-from .slices import Interrupted, Slices
-
-log = logging.getLogger(__name__)
+from .slices import Slices
+from .turns import Turns, WantedTurns
+from .watched_job import WatchedJob
 
 State: TypeAlias = Literal["waiting", "looking", "round trips", "finished", "cancelled", "failed"]
-ENDED: tuple[State, ...] = ("finished", "cancelled", "failed")
 MOST_PICTURES = 500  # a word is learned from 3 to 10, a style from some dozens; each is kept twice for the page
 SIZE_WITHOUT_MODEL, FACTOR_WITHOUT_MODEL = 512, 8
 SHOWN_SIDE, SHOWN_SIDE_OF_MANY, MANY = 512, 256, 50  # pixels
-TOO_LITTLE_MEMORY = "There is too little memory to check pictures; end what else uses the memory, or train smaller."
 
 
 @dataclass(frozen=True, eq=False)
@@ -74,12 +67,15 @@ class SetCheckWatched:
     remarks: tuple[str, ...]
 
 
-class SetCheckJob:
-    """A check that is under way. It begins at once; every method may be called from any thread.
+class SetCheckJob(WatchedJob):
+    """A check.
 
     `turns` are those of all checks together. The diffusion model is used inside the turns of `host` only, about
     `host.slice_s()` seconds at a time. `place` is a folder that the job removes when it has ended.
     """
+
+    CANCELLED = "Cancelled; what was found by then is kept."
+    TOO_LITTLE_MEMORY = "There is too little memory to check pictures; end what else uses the memory, or train smaller."
 
     def __init__(
         self,
@@ -87,19 +83,15 @@ class SetCheckJob:
         request: CheckRequest,
         host: Host,
         clip: ClipOnSets,
-        turns: AbstractContextManager[None],
+        turns: Turns,
         place: TemporaryDirectory[str] | None = None,
     ) -> None:
-        self.id = id
-        self._request, self._host, self._clip, self._turns, self._place = request, host, clip, turns, place
+        super().__init__(id, "check")
+        self.request = request
+        self._host, self._clip, self._place = host, clip, place
+        self._turns = WantedTurns(turns, self._is_wanted)
         self._model: DiffusionModel | None = None
-        turns_at_model = TimedTurns(host.turns, host.measures)
-        self._slices = Slices(turns_at_model, self._borrowed, host.slice_s, lambda: not self._is_cancelled)
-        self._changed = threading.Lock()  # guards what follows
-        self._is_cancelled = False
-        self._state: State = "waiting"
-        self._message = ""
-        self._done = self._total = 0
+        self._slices = Slices(TimedTurns(host.turns, host.measures), self._borrowed, host.slice_s, self._is_wanted)
         self._size, self._latent_factor = SIZE_WITHOUT_MODEL, FACTOR_WITHOUT_MODEL
         self._clip_title = ""
         self._checked: list[Checked] = []
@@ -108,9 +100,6 @@ class SetCheckJob:
         self._remarks: list[str] = []
         self._originals: list[bytes] = []
         self._round_trips: dict[int, bytes] = {}
-        self._began_at = 0.0
-        self._thread = threading.Thread(target=self._work, name=f"check {id}", daemon=True)
-        self._thread.start()
 
     # ---- from outside ----------------------------------------------------------------------------------------------
 
@@ -119,7 +108,7 @@ class SetCheckJob:
         with self._changed:
             return SetCheckWatched(
                 self.id,
-                self._state,
+                cast(State, self._state),
                 self._message,
                 self._done,
                 self._total,
@@ -134,35 +123,10 @@ class SetCheckJob:
             )
 
     @property
-    def request(self) -> CheckRequest:
-        """What was asked for."""
-        return self._request
-
-    @property
-    def has_ended(self) -> bool:
-        """Whether nothing more will happen."""
-        with self._changed:
-            return self._state in ENDED
-
-    @property
     def bytes_kept(self) -> int:
         """How much memory its pictures take."""
         with self._changed:
             return sum(map(len, self._originals)) + sum(map(len, self._round_trips.values()))
-
-    def cancel(self) -> None:
-        """End as soon as the pass that is under way has ended; what was found by then is kept."""
-        with self._changed:
-            if self._state not in ENDED:
-                self._is_cancelled = True
-                self._message = "Cancelling, after the pass that is under way."
-
-    def wait(self, timeout_s: float | None = None) -> None:
-        """Wait for its end."""
-        self._thread.join(timeout_s)
-
-    def forget(self) -> None:
-        """Nothing of it is on the disk any more once it has ended."""
 
     def original(self, number: int) -> bytes | None:
         """The picture with that number as it is trained, as a PNG; None where there is none."""
@@ -174,34 +138,17 @@ class SetCheckJob:
         with self._changed:
             return self._round_trips.get(number)
 
-    def _seconds_left(self) -> float | None:
-        if not self._done or self._state not in ("looking", "round trips"):
-            return None
-        return (time.monotonic() - self._began_at) / self._done * (self._total - self._done)
-
     # ---- in the thread ---------------------------------------------------------------------------------------------
 
-    def _work(self) -> None:
-        state: State = "failed"
-        message = ""
-        try:
-            with (
-                self._turns,
-                out_of_memory_as(lambda: ModelError(TOO_LITTLE_MEMORY)),
-                self._place or contextlib.nullcontext(),
-            ):
-                self._go_on()
-                self._check()
-            state = "finished"
-        except Interrupted:
-            state, message = "cancelled", "Cancelled; what was found by then is kept."
-        except PseudowordError as problem:
-            message = str(problem)
-        except BaseException as problem:
-            log.exception("The check of a training set failed")
-            message = f"This should not have happened ({type(problem).__name__}: {problem})."
-        with self._changed:
-            self._state, self._message = state, message
+    def _do(self) -> str:
+        assert self._turns is not None
+        with self._turns:
+            self._check()
+        return ""
+
+    def _left(self) -> None:
+        if self._place is not None:
+            self._place.cleanup()
 
     def _check(self) -> None:
         self._ask_model()
@@ -211,20 +158,21 @@ class SetCheckJob:
                 f"There are {len(found)} pictures, and at most {MOST_PICTURES} are checked at a time; check a part of "
                 "them."
             )
+        self._be("looking")
         with self._changed:
-            self._state, self._total, self._began_at = "looking", 3 * len(found), time.monotonic()
+            self._total = 3 * len(found)
         measured = self._measured(found)
         self._publish(measured, None, pictures)
         clip = self._seen_by_clip(measured)
         for sentence in remarks_on(len(measured), clip):
             self._remark(sentence)
         self._publish(measured, clip, pictures)
-        if self._model is not None and self._request.round_trips:
+        if self._model is not None and self.request.round_trips:
             self._make_round_trips(self._model, measured, clip, pictures)
 
     def _ask_model(self) -> None:
         """Find out the size that is trained, from the settings or the model."""
-        settings = self._request.settings
+        settings = self.request.settings
         try:
             self._model = self._host.model()
         except PseudowordError as problem:
@@ -240,8 +188,8 @@ class SetCheckJob:
 
     def _gathered(self) -> tuple[list[Path], Mapping[Path, Path]]:
         """The files to look at, and the files that were given for them."""
-        given = self._request.pictures
-        if not self._request.uploaded:
+        given = self.request.pictures
+        if not self.request.uploaded:
             found = files_at(given)
             return found, dict(zip(found, found, strict=True))
         assert self._place is not None
@@ -250,7 +198,7 @@ class SetCheckJob:
 
     def _measured(self, found: Sequence[Path]) -> list[Measured]:
         """The figures of all pictures that training would use; those it would pass over are noted."""
-        settings, seen = self._request.settings, dict[bytes, Path]()
+        settings, seen = self.request.settings, dict[bytes, Path]()
         side = SHOWN_SIDE if len(found) <= MANY else SHOWN_SIDE_OF_MANY
         measured = []
         for path in found:
@@ -269,7 +217,7 @@ class SetCheckJob:
             measured.append(one)
             with self._changed:
                 self._originals.append(png_bytes(shown(as_picture(pixels), side)))
-                self._done += 1
+                self._count(1)
         if not measured:
             PictureSet((), ()).without(self._skipped)  # which says why
         return measured
@@ -277,13 +225,13 @@ class SetCheckJob:
     def _skip(self, skip: Skipped) -> None:
         with self._changed:
             self._skipped.append(skip)
-            self._done += 3
+            self._count(3)
 
     def _seen_by_clip(self, measured: Sequence[Measured]) -> SeenByClip | None:
         """What CLIP says of the pictures; None, with a remark, where there is none to ask."""
         pictures = [one.picture for one in measured]
         try:
-            seen, title, remark = self._clip.look(self._request.clip, pictures, self._model, self._go_on)
+            seen, title, remark = self._clip.look(self.request.clip, pictures, self._model, self._go_on)
         except PseudowordError as problem:
             self._remark(f"Nothing is said about which pictures belong, about duplicates and captions: {problem}")
             return None
@@ -295,20 +243,21 @@ class SetCheckJob:
     def _make_round_trips(
         self, model: DiffusionModel, measured: list[Measured], clip: SeenByClip | None, sources: Mapping[Path, Path]
     ) -> None:
+        self._be("round trips")
         with self._changed:
-            self._state, self._done = "round trips", self._total - len(measured)
+            self._done = self._total - len(measured)
         side = SHOWN_SIDE if len(measured) <= MANY else SHOWN_SIDE_OF_MANY
         for place, one in enumerate(measured):
             try:
                 decoded = decode_picture(one.picture.path)
-                made = self._round_trip(model, *trained_pixels(decoded, self._request.settings, *self._trained_for))
+                made = self._round_trip(model, *trained_pixels(decoded, self.request.settings, *self._trained_for))
             except PseudowordError as problem:  # another checkpoint was chosen, or the file is gone
                 self._remark(f"Not all pictures went through the VAE: {problem}")
                 return
             measured[place] = replace(one, psnr=made.psnr)
             with self._changed:
                 self._round_trips[place] = png_bytes(shown(made.picture, side))
-                self._done += 1
+                self._count(1)
             self._publish(measured, clip, sources)
 
     def _round_trip(self, model: DiffusionModel, pixels: Tensor, mask: Tensor) -> RoundTrip:
@@ -333,13 +282,6 @@ class SetCheckJob:
     def _remark(self, sentence: str) -> None:
         with self._changed:
             self._remarks.append(sentence)
-
-    def _go_on(self, done: int = 0) -> None:
-        """Count what was `done`. Raises Interrupted where the work is no longer wanted."""
-        with self._changed:
-            self._done += done
-            if self._is_cancelled:
-                raise Interrupted
 
 
 def shown(picture: Image.Image, side: int) -> Image.Image:

@@ -3,13 +3,10 @@
 from __future__ import annotations
 
 import io
-import logging
-import threading
-import time
 from collections.abc import Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Literal, TypeAlias
+from typing import TYPE_CHECKING, Literal, TypeAlias, cast
 
 import torch
 from PIL import Image
@@ -22,26 +19,23 @@ from ..inspect.layers import PLACE
 from ..inspect.strips import Row, Shot, Similarities, similarities
 from ..text.prompts import Layers, encode_negative, encode_prompts, vectors_for
 from ..training.contact_sheet import png_bytes, row_of
-from ..training.memory import out_of_memory_as
 from .host import Host
-from .slices import Interrupted, Slices
+from .slices import Slices
 from .strip_sheet import SheetRow, SheetShot, strip_sheet
+from .turns import Turns, WantedTurns
+from .watched_job import ENDED, Queued, WatchedJob
 
 if TYPE_CHECKING:
     from ..scoring import ClipScorer
 
-log = logging.getLogger(__name__)
-
-State: TypeAlias = Literal["waiting", "making", "finished", "cancelled", "failed"]
+State: TypeAlias = Literal["waiting", "making", "paused", "finished", "cancelled", "failed"]
 RowFigures: TypeAlias = "Similarities | LayerScores"
-ENDED: tuple[State, ...] = ("finished", "cancelled", "failed")
 LEAST_SHOWN = 256  # pixels along one side
 NO_SCORER = (
     "There is no CLIP model for this checkpoint, so the pictures come without figures; start the WebUI with "
     "--pseudoword-clip, or the studio with --clip, to have them measured."
 )
 NO_RECOMMENDATION = "Without figures no layer can be recommended."
-TOO_LITTLE_MEMORY = "There is too little memory for these pictures; take fewer seeds, or end what else uses the memory."
 
 
 @dataclass(frozen=True)
@@ -76,11 +70,26 @@ class StripWatched:
         return next((found for found in self.figures if isinstance(found, LayerScores)), None)
 
 
-class StripJob:
-    """A strip that is under way. It begins at once; every method may be called from any thread.
+@dataclass(frozen=True, eq=False)
+class Made:
+    """The pictures of one shot as a `png`, its seeds side by side, and their CLIP features (B, F), if there are any."""
 
-    The model of `host` is used inside `turns` only, about `host.slice_s()` seconds at a time.
+    png: bytes
+    features: Tensor | None
+
+
+Place: TypeAlias = tuple[int, int]  # the number of a row, and of a shot in it
+
+
+class StripJob(WatchedJob):
+    """A strip. The model of `host` is used inside `turns` only, about `host.slice_s()` seconds at a time.
+
+    `among` are the turns of all strips together: whoever else waits for the model has one of them before him, not all.
     """
+
+    TOO_LITTLE_MEMORY = (
+        "There is too little memory for these pictures; take fewer seeds, or end what else uses the memory."
+    )
 
     def __init__(
         self,
@@ -91,22 +100,20 @@ class StripJob:
         guidance: float,
         host: Host,
         turns: AbstractContextManager[None],
+        among: Turns,
+        queued: Queued | None = None,
     ) -> None:
-        self.id = id
+        super().__init__(id, "strip", queued)
         self._rows, self._seeds, self._steps, self._guidance = tuple(rows), tuple(seeds), steps, guidance
         self._host = host
         self._model: DiffusionModel | None = None
-        self._slices = Slices(turns, self._borrowed, host.slice_s, lambda: not self._is_cancelled)
-        self._changed = threading.Lock()  # guards what follows
-        self._is_cancelled = False
-        self._state: State = "waiting"
-        self._message = ""
+        self._turns = WantedTurns(among, self._is_wanted, turns)
+        self._slices = Slices(self._turns, self._borrowed, host.slice_s, self._is_wanted)
+        self._total = sum(len(row.shots) for row in rows) * len(seeds)
         self._no_figures = ""
-        self._pictures: dict[tuple[int, int], bytes] = {}
+        self._places: set[Place] = set()  # of the shots that are made
+        self._pictures: dict[Place, bytes] = {}
         self._figures: list[RowFigures | None] = [None for _ in rows]
-        self._began_at = self._latest_at = 0.0
-        self._thread = threading.Thread(target=self._work, name=f"strip {id}", daemon=True)
-        self._thread.start()
 
     # ---- from outside ----------------------------------------------------------------------------------------------
 
@@ -115,44 +122,27 @@ class StripJob:
         with self._changed:
             return StripWatched(
                 self.id,
-                self._state,
+                cast(State, self._state),
                 self._message,
-                len(self._pictures) * len(self._seeds),
-                sum(len(row.shots) for row in self._rows) * len(self._seeds),
+                self._done,
+                self._total,
                 tuple(row.title for row in self._rows),
                 tuple(tuple(shot.label for shot in row.shots) for row in self._rows),
-                tuple(sum(place[0] == number for place in self._pictures) for number in range(len(self._rows))),
+                tuple(sum(place[0] == number for place in self._places) for number in range(len(self._rows))),
                 self._seeds,
                 self._steps,
                 self._guidance,
                 tuple(self._figures),
                 self._no_figures,
                 self._seconds_left(),
-                None if self._model is None else (self._model.sha256, self._model.title),
+                self._checkpoint,
             )
-
-    @property
-    def has_ended(self) -> bool:
-        """Whether nothing more will happen."""
-        with self._changed:
-            return self._state in ENDED
 
     @property
     def bytes_kept(self) -> int:
         """How much memory its pictures take."""
         with self._changed:
             return sum(map(len, self._pictures.values()))
-
-    def cancel(self) -> None:
-        """End as soon as the pass that is under way has ended; the pictures so far are kept."""
-        with self._changed:
-            if self._state not in ENDED:
-                self._is_cancelled = True
-                self._message = "Cancelling, after the pass that is under way."
-
-    def wait(self, timeout_s: float | None = None) -> None:
-        """Wait for its end."""
-        self._thread.join(timeout_s)
 
     def picture(self, row: int, shot: int) -> bytes | None:
         """The pictures of one shot as a PNG, its seeds side by side; None where there are none yet."""
@@ -165,14 +155,14 @@ class StripJob:
         Raises MissingExtra where matplotlib is not installed.
         """
         with self._changed:
-            pictures, figures, no_figures = dict(self._pictures), list(self._figures), self._no_figures
+            places, figures, no_figures = set(self._places), list(self._figures), self._no_figures
             has_ended = self._state in ENDED
         rows = []
         for number, (row, found) in enumerate(zip(self._rows, figures, strict=True)):
             shots = [
-                SheetShot(shot.label, found.caption(place) if found else "", picture_in(pictures[number, place]))
+                SheetShot(shot.label, found.caption(place) if found else "", picture_in(picture))
                 for place, shot in enumerate(row.shots)
-                if (number, place) in pictures
+                if (number, place) in places and (picture := self.picture(number, place)) is not None
             ]
             explanation = found.explanation if found else no_figures
             if has_ended and isinstance(found, LayerScores):
@@ -183,48 +173,53 @@ class StripJob:
         footer = f"{which}. Steps: {self._steps}. Guidance: {self._guidance:g}."
         return png_bytes(strip_sheet(rows, len(self._seeds), footer))
 
-    def _seconds_left(self) -> float | None:
-        done, total = len(self._pictures), sum(len(row.shots) for row in self._rows)
-        if not done or self._state != "making":
-            return None
-        spent = self._latest_at - self._began_at
-        return max(0.0, spent / done * (total - done) - (time.monotonic() - self._latest_at))
+    @property
+    def _checkpoint(self) -> tuple[str, str] | None:
+        return None if self._model is None else (self._model.sha256, self._model.title)
 
     # ---- in the thread ---------------------------------------------------------------------------------------------
 
-    def _work(self) -> None:
+    def _do(self) -> str:
         try:
-            with out_of_memory_as(lambda: ModelError(TOO_LITTLE_MEMORY)):
-                self._make()
-        except Interrupted:
-            self._become("cancelled", "Cancelled; what was made by then is kept.")
-        except TrainingError:  # what whoever borrows the model is told, is meant for trainings
-            title = "the checkpoint" if self._model is None else self._model.title
-            self._become(
-                "failed", f"Another checkpoint or VAE was chosen meanwhile; choose {title} again, and start anew."
-            )
-        except PseudowordError as problem:
-            self._become("failed", str(problem))
-        except BaseException as problem:
-            log.exception("The strip %s failed", [row.title for row in self._rows])
-            self._become("failed", f"This should not have happened ({type(problem).__name__}: {problem}).")
+            model = self._model = self._right_model()
+            scorer = self._scorer()
+            for number, row in enumerate(self._rows):
+                features: list[Tensor] = []
+                for place, shot in enumerate(row.shots):
+                    self._go_on()
+                    made = self._made((number, place), model, row, shot, scorer)
+                    if made.features is not None:
+                        features.append(made.features)
+                    figures = None if scorer is None else figures_of(row, self._seeds, features, scorer)
+                    self._publish((number, place), made, figures)
+        except TrainingError as problem:  # what whoever borrows the model is told, is meant for trainings
+            raise self._exchanged(problem) from problem
+        return ""
 
-    def _make(self) -> None:
-        self._model = self._host.model()
-        scorer = self._scorer()
-        for number, row in enumerate(self._rows):
-            features: list[Tensor] = []
-            for place, shot in enumerate(row.shots):
-                pictures = self._pictures_of(self._model, row, shot)
-                if scorer is not None:  # outside of turns: it keeps nobody from the model
-                    features.append(scorer.image_features(pictures))
-                figures = None if scorer is None else figures_of(row, self._seeds, features, scorer)
-                picture = png_bytes(row_of(pictures, shown_size(self._model.native_size)))
-                with self._changed:
-                    self._pictures[number, place] = picture
-                    self._figures[number] = figures
-                    self._latest_at = time.monotonic()
-        self._become("finished", "")
+    def _right_model(self) -> DiffusionModel:
+        """The model that is loaded. Raises PseudowordError where that is none to make the pictures with."""
+        return self._host.model()
+
+    def _exchanged(self, problem: TrainingError) -> Exception:
+        """What to raise where another model has taken the place of the one that it began with."""
+        title = "the checkpoint" if self._model is None else self._model.title
+        return ModelError(f"Another checkpoint or VAE was chosen meanwhile; choose {title} again, and start anew.")
+
+    def _made(self, place: Place, model: DiffusionModel, row: Row, shot: Shot, scorer: ClipScorer | None) -> Made:
+        """The shot at `place`."""
+        pictures = self._pictures_of(model, row, shot)
+        # Measured outside of turns: it keeps nobody from the model.
+        features = None if scorer is None else scorer.image_features(pictures)
+        return Made(png_bytes(row_of(pictures, shown_size(model.native_size))), features)
+
+    def _publish(self, place: Place, made: Made, figures: RowFigures | None) -> None:
+        """Let the shot at `place` be seen, with the figures of its row so far."""
+        with self._changed:
+            is_new = place not in self._places
+            self._places.add(place)
+            self._pictures[place] = made.png
+            self._figures[place[0]] = figures
+            self._count(len(self._seeds) if is_new else 0)
 
     def _scorer(self) -> ClipScorer | None:
         """What measures the pictures; where nothing does, the reason is noted."""
@@ -242,7 +237,7 @@ class StripJob:
     def _pictures_of(self, model: DiffusionModel, row: Row, shot: Shot) -> list[Image.Image]:
         with self._slices.one():
             self._slices.between_passes()
-            self._begin()
+            self._be("making")
             for word, vectors in shot.words.items():  # what does not fit is told by its name
                 for encoder in model.text_encoders:
                     vectors_for(encoder, shot.label if word == PLACE else word, vectors)
@@ -257,15 +252,6 @@ class StripJob:
     def _borrowed(self) -> AbstractContextManager[None]:
         assert self._model is not None
         return self._model.borrowed()
-
-    def _begin(self) -> None:
-        with self._changed:
-            if self._state == "waiting":
-                self._state, self._began_at = "making", time.monotonic()
-
-    def _become(self, state: State, message: str) -> None:
-        with self._changed:
-            self._state, self._message = state, message
 
 
 def figures_of(row: Row, seeds: Sequence[int], features: Sequence[Tensor], scorer: ClipScorer) -> RowFigures | None:

@@ -3,104 +3,79 @@
 from __future__ import annotations
 
 import math
-import secrets
-import threading
 from collections.abc import Sequence
-from contextlib import AbstractContextManager
-from types import TracebackType
 
 from ..errors import SettingsError
 from ..inspect.strips import Row
 from .host import Host
+from .job_board import JobBoard
+from .kept_jobs import KeptJobs
+from .layers_job import Comparison, LayersJob
 from .measures import TimedTurns
+from .people import ALONE, Person
+from .queued_jobs import QueuedJobs
 from .strip_job import StripJob
 from .turns import Turns
+from .watched_job import Queued
 
 MOST_SEEDS, HIGHEST_SEED = 8, 2**32 - 1
 MOST_STEPS = 100
 MOST_IN_A_ROW, MOST_PICTURES = 100, 200
 MOST_UNDER_WAY, MOST_ENDED = 8, 16
 MOST_BYTES = 500_000_000  # of the pictures of those that have ended
+BUSY = f"{MOST_UNDER_WAY} strips of pictures are being made already; wait or cancel one of yours."
+GONE = "These pictures are no longer kept; make them again."
 
 
 class Strips:
-    """Makes strips on `host`, several at a time, and keeps the latest; nobody finds one without its id."""
+    """Makes strips on `host`, several at a time, and keeps the latest; nobody finds one without its id.
 
-    def __init__(self, host: Host) -> None:
+    Comparisons of layers take longer, and are jobs of the queue on `board` where there is one.
+    """
+
+    def __init__(self, host: Host, board: JobBoard | None = None) -> None:
         self._host = host
-        self._turns = OneInTheQueue(TimedTurns(host.turns, host.measures))
-        self._lock = threading.Lock()
-        self._jobs: dict[str, StripJob] = {}  # the oldest first
+        self._turns = TimedTurns(host.turns, host.measures)
+        self._among = Turns()
+        self._kept: KeptJobs[StripJob] = KeptJobs(MOST_UNDER_WAY, MOST_ENDED, MOST_BYTES, BUSY, GONE)
+        self._comparisons = None
+        if board is not None:
+            self._comparisons = QueuedJobs(board, LayersJob.KIND, self._loaded, "strips")
 
     @property
     def host(self) -> Host:
         """The program it runs in."""
         return self._host
 
-    def start(self, rows: Sequence[Row], seeds: Sequence[int], steps: int, guidance: float) -> StripJob:
+    def start(
+        self, rows: Sequence[Row], seeds: Sequence[int], steps: int, guidance: float, person: Person = ALONE
+    ) -> StripJob:
         """Begin to make a picture of every shot in `rows` for every one of `seeds`.
 
-        Raises SettingsError for too many, for settings outside their ranges, and where too many strips are under way.
+        Raises SettingsError for too many, for settings outside their ranges, and where too many strips are under way;
+        for a comparison of layers, which `person` finds on the list of jobs, also ModelError, JobError, LimitReached.
         """
         check(rows, seeds, steps, guidance)
-        with self._lock:
-            self._forget()
-            if sum(not job.has_ended for job in self._jobs.values()) >= MOST_UNDER_WAY:
-                raise SettingsError(
-                    f"{MOST_UNDER_WAY} strips of pictures are being made already; wait or cancel one of yours."
-                )
-            id = secrets.token_urlsafe()
-            self._jobs[id] = StripJob(id, rows, seeds, steps, guidance, self._host, self._turns)
-            return self._jobs[id]
+        if self._comparisons is None or len(rows) > 1 or rows[0].kind != "layers":
+            return self._kept.begin(
+                lambda id: StripJob(id, rows, seeds, steps, guidance, self._host, self._turns, self._among)
+            )
+        model = self._host.model()
+        asked = Comparison(rows[0], tuple(seeds), steps, guidance, (model.sha256, model.title))
+        total = len(rows[0].shots) * len(seeds)
+        return self._comparisons.start(person, f"Layers of {model.title}", asked.shown, asked.write, total)
 
     def job(self, id: str) -> StripJob:
         """The strip called `id`. Raises SettingsError where there is none, or none any more."""
-        with self._lock:
-            if id not in self._jobs:
-                raise SettingsError("These pictures are no longer kept; make them again.")
-            return self._jobs[id]
+        comparison = None if self._comparisons is None else self._comparisons.find(id)
+        return self._kept.job(id) if comparison is None else comparison
+
+    def _loaded(self, id: str, queued: Queued) -> LayersJob:
+        return LayersJob(id, self._host, self._turns, self._among, queued)
 
     def end(self) -> None:
         """Cancel what is under way and wait for its end: a program that ends in the middle of a pass crashes."""
-        with self._lock:
-            jobs = [job for job in self._jobs.values() if not job.has_ended]
-        for job in jobs:
-            job.cancel()
-        for job in jobs:
-            job.wait()
-
-    def _forget(self) -> None:
-        """Forget the oldest that have ended, where there are too many, or their pictures take too much memory."""
-        kept, size = 0, 0
-        for id, job in reversed(list(self._jobs.items())):
-            if job.has_ended:
-                kept, size = kept + 1, size + job.bytes_kept
-                if kept > MOST_ENDED or (size > MOST_BYTES and kept > 1):
-                    del self._jobs[id]
-
-
-class OneInTheQueue:
-    """`turns` for all strips together: whoever else waits there has one of them before him, not eight."""
-
-    def __init__(self, turns: AbstractContextManager[None]) -> None:
-        self._among_strips = Turns()
-        self._turns = turns
-
-    def __enter__(self) -> None:
-        self._among_strips.__enter__()
-        try:
-            self._turns.__enter__()
-        except BaseException:
-            self._among_strips.__exit__(None, None, None)
-            raise
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
-    ) -> None:
-        try:
-            self._turns.__exit__(kind, error, traceback)
-        finally:
-            self._among_strips.__exit__(None, None, None)
+        self._kept.end()
 
 
 def check(rows: Sequence[Row], seeds: Sequence[int], steps: int, guidance: float) -> None:

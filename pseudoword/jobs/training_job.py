@@ -24,7 +24,7 @@ from ..training.memory import give_back_memory
 from ..training.run_folder import RunFolder, write_whole
 from ..training.settings import TrainSettings
 from ..training.trainer import TrainingRun
-from .job_queue import Standing
+from .job_queue import Standing, SteeringOrder
 from .run_results import result_of, without_steps
 from .slices import SLICE_S, Interrupted, Slices
 
@@ -184,9 +184,12 @@ class TrainingJob:
         """End now and remove the run."""
         self._give("cancel", among=("go on", "pause", "stop"))
 
-    def pause_and_wait(self, timeout_s: float = 60.0) -> None:
-        """Pause, and wait until all is saved."""
-        self.pause()
+    def follow(self, order: SteeringOrder) -> None:
+        """Do what somebody wants of it."""
+        getattr(self, order)()
+
+    def wait_for_rest(self, timeout_s: float) -> None:
+        """Wait until it has ended, or is paused and all is saved."""
         with self._changed:
             self._changed.wait_for(lambda: self._state in (*ENDED, "paused"), timeout_s)
 

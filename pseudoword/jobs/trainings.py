@@ -6,7 +6,7 @@ import json
 import os
 import shutil
 import threading
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from contextlib import suppress
 from pathlib import Path
 
@@ -32,30 +32,27 @@ from .found_runs import (
     write_facts,
 )
 from .host import Host
+from .job_board import JobBoard
 from .job_queue import JobQueue, Work
-from .job_store import FILE, Job
+from .job_store import Job
 from .measures import TimedTurns
-from .observed_store import ObservedStore
 from .people import ALONE, Person
 from .run_files import UPLOADED, changed_at, copy_to, pictures_of, remove_folder
 from .set_checks import SetChecks
 from .training_job import WAITS, TrainingJob
 from .words import check_is_free
 
-REMOVED_WITHIN_S = 30.0
-
 
 class Trainings:
     """Starts trainings on `host`, which get their turns one after the other, and knows the latest."""
 
-    def __init__(self, host: Host, queue: JobQueue | None = None) -> None:
+    def __init__(self, host: Host, board: JobBoard | None = None) -> None:
         self._host = host
         self.checks = SetChecks(host)
-        store = ObservedStore(host.runs / FILE, host.measures)
-        self._queue = JobQueue(host.runs, is_ready=host.is_ready, store=store) if queue is None else queue
+        self.board = JobBoard(host) if board is None else board
+        self.board.kinds["training"] = self
+        self._queue = self.board.queue
         self._starting = threading.Lock()
-        self._opening = threading.Lock()
-        self._is_open = False
 
     @property
     def host(self) -> Host:
@@ -69,23 +66,13 @@ class Trainings:
 
     def open(self) -> None:
         """Find what there was before this start; done before anything else that needs it. Raises JobError."""
-        with self._opening:
-            if not self._is_open:
-                self._queue.take_over(self._recovered)
-                for job in found_jobs(self._host.runs, self._queue.store.folders()):
-                    self._queue.store.add(job)
-                self._is_open = True
+        self.board.open()
 
     def end(self) -> list[str]:
         """Save what is under way, begin nothing more; returns the names of those that can go on at the next start."""
-        self._queue.stop()
         self.checks.end()
         under_way = [job for job in self._in_memory() if job.standing().state == "running"]
-        for job in under_way:
-            job.pause()
-        for job in under_way:
-            job.pause_and_wait()
-        self._queue.end()
+        self.board.close()
         return [job.settings.name for job in under_way if not job.has_ended]
 
     # ---- what there is ---------------------------------------------------------------------------------------------
@@ -164,7 +151,6 @@ class Trainings:
                 pictures = files_without(pictures, left_out)
             self._check_limits(settings, pictures)
             found = find_pictures(pictures, settings)
-            self._host.limits.check_pictures(found)
             model = self._host.model()
             given_start(model, settings, self._host.scorer())
             files = RunFolder(self._host.runs / settings.name)
@@ -188,23 +174,6 @@ class Trainings:
                 raise
             return training
 
-    def training(self, id: str) -> TrainingJob:
-        """The training of the job called `id`, brought back to memory where it is not there: paused then.
-
-        Raises JobError where that cannot be, TrainingError where its folder cannot be read.
-        """
-        work = self._queue.work(id)
-        if isinstance(work, TrainingJob) and not (work.has_ended and work.standing().state == "failed"):
-            return work
-        job = self._queue.store.job(id)
-        if job.state not in ("paused", "failed"):
-            raise JobError(f"{job.title} has ended ({job.state}); nothing of it is under way.")
-        if not self._queue.is_here(job):
-            raise JobError(f"{job.title} belongs to another server with the same folder of runs; ask that one.")
-        training = self._job(job, read_settings(self._files(job)), paused=job.message or INTERRUPTED)
-        self._queue.adopt(job, training)
-        return training
-
     def go_on(self, name: str, person: Person = ALONE) -> TrainingJob:
         """Continue the interrupted run called `name` from its checkpoint, as soon as it is its turn.
 
@@ -216,7 +185,8 @@ class Trainings:
             if name not in self.interrupted() or job is None:
                 raise TrainingError(f"There is no interrupted run called {name!r} that could go on.")
             person.check_may(job)
-            training = self.training(job.id)
+            training = self.board.steered(job.id)
+            assert isinstance(training, TrainingJob)
             training.resume()
             return training
 
@@ -229,23 +199,46 @@ class Trainings:
                 raise TrainingError(f"There is no earlier run called {name!r}; reload the page to see those there are.")
             if job is not None:
                 person.check_may(job)
-                self.delete(job)
+                self.board.delete(job)
             else:
                 remove_folder(self._host.runs / name)
 
-    def delete(self, job: Job) -> None:
-        """Remove all that there is of `job`, which has ended or is paused. Raises JobError, TrainingError."""
-        work = self._queue.work(job.id)
-        if isinstance(work, TrainingJob) and not work.has_ended:
-            if work.standing().state != "paused":
-                raise JobError(f"{job.title} is under way; stop or cancel it first.")
-            work.cancel()  # nobody can resume it meanwhile
-            work.wait(REMOVED_WITHIN_S)
-        elif not self._queue.is_here(job):
-            raise JobError(f"{job.title} belongs to another server with the same folder of runs; ask that one.")
-        if job.folder:
-            remove_folder(self._host.runs / job.folder)
-        self._queue.delete(job.id)
+    # ---- as one kind of jobs ---------------------------------------------------------------------------------------
+
+    def unlisted(self, known: Collection[str]) -> Iterator[Job]:
+        """As in `JobKind`."""
+        return found_jobs(self._host.runs, known)
+
+    def recovered(self, job: Job) -> Work:
+        """As in `JobKind`."""
+        files = self._files(job)
+        if word_of(files).exists():  # it was killed between its last file and the list of jobs
+            with suppress(PseudowordError):  # it is in its run's folder in any case
+                self._host.publish(word_of(files))
+            state, result = ending(files)
+            state = state if job.state == "running" else "stopped"
+            return Found(state, "It was learned before a restart.", job, result)
+        if not files.path.is_dir():
+            return Found("cancelled", "Its folder is gone.", job)
+        try:
+            settings = read_settings(files)
+        except TrainingError as problem:
+            return Found("failed", str(problem), job)
+        if job.state == "waiting" or (job.state == "running" and self._host.resumes):
+            return self._job(job, settings)
+        return self._job(job, settings, paused=INTERRUPTED if job.state == "running" else job.message)
+
+    def brought_back(self, job: Job) -> TrainingJob:
+        """As in `JobKind`."""
+        return self._job(job, read_settings(self._files(job)), paused=job.message or INTERRUPTED)
+
+    def note(self, job: Job) -> None:
+        """As in `JobKind`."""
+        write_facts(self._files(job), job)
+
+    def route_of(self, job: Job) -> str:
+        """As in `JobKind`."""
+        return ""
 
     # ---- of one training -------------------------------------------------------------------------------------------
 
@@ -288,25 +281,6 @@ class Trainings:
         if work is not None and (standing := work.standing()).state == "running":
             self._host.measures.trained(id, standing.done)
         self._queue.heard(id)
-
-    def _recovered(self, job: Job) -> Work:
-        """A job of a server that has ended, as this one goes on with it."""
-        files = self._files(job)
-        if word_of(files).exists():  # it was killed between its last file and the list of jobs
-            with suppress(PseudowordError):  # it is in its run's folder in any case
-                self._host.publish(word_of(files))
-            state, result = ending(files)
-            state = state if job.state == "running" else "stopped"
-            return Found(state, "It was learned before a restart.", job, result)
-        if not files.path.is_dir():
-            return Found("cancelled", "Its folder is gone.", job)
-        try:
-            settings = read_settings(files)
-        except TrainingError as problem:
-            return Found("failed", str(problem), job)
-        if job.state == "waiting" or (job.state == "running" and self._host.resumes):
-            return self._job(job, settings)
-        return self._job(job, settings, paused=INTERRUPTED if job.state == "running" else job.message)
 
     # ---- what is checked -------------------------------------------------------------------------------------------
 

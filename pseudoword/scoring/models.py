@@ -23,6 +23,9 @@ from .torchscript_file import is_torchscript
 
 Origin = Literal["built in", "given", "Hugging Face's cache", "open_clip's cache", "not here"]
 
+BUILT_IN_KNOWS = (
+    "It is the small one that is built in: it learned from icons alone, and is often wrong on all else, such as photos"
+)
 OPENAI = "openai"
 CONFIG = "open_clip_config.json"
 # open_clip's own order.

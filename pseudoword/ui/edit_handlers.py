@@ -19,6 +19,7 @@ from ..jobs.word_changes import Changes
 from ..jobs.word_saving import encoded_word, kept_files, picture_to_keep, preview_from, save_word, undo_replace
 from . import gradio_versions
 from .messages import says
+from .recipe_html import recipe_html
 from .saved_word import choosing, label_after, saved_says
 from .word_html import FAMILIES
 
@@ -70,10 +71,11 @@ def about_html(row: LibraryRow, embedding: Embedding) -> str:
         "for": f"{FAMILIES[embedding.architecture]}, {widths}",
         "vectors": str(embedding.vector_count),
         "earlier versions kept": str(kept) if kept else "",
-        "recipe": embedding.metadata.recipe,
         **embedding.metadata.extra,
     }
-    pairs = ((escape(name[:MOST_SHOWN]), escape(value[:MOST_SHOWN])) for name, value in facts.items() if value)
+    pairs = [(escape(name[:MOST_SHOWN]), escape(value[:MOST_SHOWN])) for name, value in facts.items() if value]
+    if recipe := recipe_html(embedding.metadata.recipe):
+        pairs.append(("recipe", recipe))
     told = "".join(f'<div class="pseudoword-figure"><dt>{name}</dt><dd>{value}</dd></div>' for name, value in pairs)
     return f'<dl class="pseudoword-figures pseudoword-edit-facts">{told}</dl>'
 

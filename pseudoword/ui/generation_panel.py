@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import secrets
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
 from html import escape
 from pathlib import Path
 from typing import Any
@@ -11,16 +14,19 @@ import gradio as gr
 from PIL import Image
 
 from ..diffusion import Sampling
-from ..errors import PseudowordError, SettingsError
+from ..errors import ModelError, PseudowordError, SettingsError
 from ..jobs.host import Host
+from ..jobs.picture_portions import OnStep, portions
 from ..jobs.remembered_layers import layers_for
 from ..jobs.shown_paths import for_page
+from ..jobs.slices import Interrupted
 from ..jobs.words import trained_words, words_said
 from ..text import encode_negative, encode_prompts
 from . import gradio_versions
 
 MOST_PICTURES = 8
 HIGHEST_SEED = 2**32 - 1
+PROGRESS = gr.Progress()  # which Gradio knows by this default
 
 
 def build(host: Host) -> None:
@@ -37,32 +43,101 @@ def build(host: Host) -> None:
                 guidance = gr.Slider(
                     1, 15, value=5, step=0.5, label="Guidance", info="How strictly the prompt is followed"
                 )
-            button = gr.Button("Generate", variant="primary", elem_id="pseudoword_generate")
+            with gr.Row():
+                button = gr.Button("Generate", variant="primary", elem_id="pseudoword_generate")
+                cancel = gr.Button("Cancel", min_width=90, interactive=False, elem_id="pseudoword_generate_cancel")
             said = gr.Markdown(elem_id="pseudoword_generated")
         with gr.Column(scale=1, min_width=320):
             pictures = gradio_versions.gallery("Pictures", "pseudoword_gallery", columns=2)
     # Words come while the page is open: those there are now stand there before one is written.
     prompt.focus(lambda: known_words(host.runs), None, words, queue=False, show_progress="hidden")
     inputs = [prompt, negative, count, seed, steps, guidance]
-    for event in (button.click, prompt.submit):
-        event(lambda *values: generated(host, *values), inputs, [pictures, said, words])
+    wanted = Wanted()
+
+    def generate(request: gr.Request, progress: gr.Progress = PROGRESS, *values: Any) -> tuple[Any, str, str]:
+        def on_step(done: int, total: int) -> None:
+            wanted.go_on(request.session_hash)
+            progress((done, total), desc="Making pictures", unit="steps")
+
+        progress(0, desc="Waiting for the model")
+        with wanted.by(request.session_hash):
+            return generated(host, *values, on_step=on_step)
+
+    def end(request: gr.Request) -> None:
+        wanted.end(request.session_hash)
+
+    asked = [button.click, prompt.submit]
+    gr.on(asked, lambda: gr.update(interactive=True), None, cancel, queue=False, show_progress="hidden")
+    ended = gr.on(asked, generate, inputs, [pictures, said, words], show_progress_on=pictures)
+    ended.then(lambda: gr.update(interactive=False), None, cancel, queue=False, show_progress="hidden")
+    cancel.click(end, None, None, queue=False)
+
+
+class Wanted:
+    """Whose pictures are still wanted, by the session of the page that asked for them."""
+
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+        self._sessions: dict[str | None, bool] = {}
+
+    @contextmanager
+    def by(self, session: str | None) -> Iterator[None]:
+        """Inside, they are wanted until somebody calls `end`."""
+        with self._lock:
+            self._sessions[session] = True
+        try:
+            yield
+        finally:
+            with self._lock:
+                self._sessions.pop(session, None)
+
+    def end(self, session: str | None) -> None:
+        """They are wanted no longer."""
+        with self._lock:
+            if session in self._sessions:
+                self._sessions[session] = False
+
+    def go_on(self, session: str | None) -> None:
+        """Raise Interrupted where they are wanted no longer."""
+        with self._lock:
+            is_wanted = self._sessions.get(session, True)
+        if not is_wanted:
+            raise Interrupted
 
 
 def generated(
-    host: Host, prompt: str, negative: str, count: float, seed: float | None, steps: float, guidance: float
+    host: Host,
+    prompt: str,
+    negative: str,
+    count: float,
+    seed: float | None,
+    steps: float,
+    guidance: float,
+    *,
+    on_step: OnStep = lambda done, total: None,
 ) -> tuple[Any, str, str]:
-    """The pictures, what to tell of them, and the words there are now."""
+    """The pictures, what to tell of them, and the words there are now; `on_step` may raise Interrupted."""
     try:
-        pictures, told = make(host, prompt, negative, int(count), seed, int(steps), guidance)
+        pictures, told = make(host, prompt, negative, int(count), seed, int(steps), guidance, on_step)
     except PseudowordError as problem:
         return gr.update(), escape(for_page(host, str(problem))), known_words(host.runs)
     return pictures, told, known_words(host.runs)
 
 
 def make(
-    host: Host, prompt: str, negative: str, count: int, seed: float | None, steps: int, guidance: float
+    host: Host,
+    prompt: str,
+    negative: str,
+    count: int,
+    seed: float | None,
+    steps: int,
+    guidance: float,
+    on_step: OnStep,
 ) -> tuple[list[Image.Image], str]:
-    """`count` pictures and a line that says how they were made. Raises SettingsError and EmbeddingFileError."""
+    """`count` pictures, or those before `on_step` raised Interrupted, and a line that says how they were made.
+
+    Raises SettingsError, EmbeddingFileError and ModelError.
+    """
     if not prompt.strip():
         raise SettingsError("The prompt is empty; say what the pictures are to show.")
     chosen = -1 if seed is None else int(seed)
@@ -76,10 +151,20 @@ def make(
         told = encode_prompts(model, [prompt], vectors, layers)
         against = encode_negative(model, negative, vectors, layers)
         sampling = Sampling(model.native_size, model.native_size, steps, guidance)
-        pictures = model.generate(told, against, sampling, range(first, first + count))
+        seeds, pictures = range(first, first + count), list[Image.Image]()
+        with suppress(Interrupted):
+            for some in portions(model, told, against, sampling, seeds, on_step, too_little_memory):
+                pictures += some
+    if len(pictures) < count:
+        return pictures, f"Cancelled; {len(pictures)} of {count} pictures were made."
     used = ", ".join(word.name for word in said) or "none"
-    seeds = f"Seeds {first} to {first + count - 1}"
-    return pictures, escape(f"{seeds}. CLIP skip: {layers.text}. Trained words in the prompt: {used}.")
+    told_seeds = f"Seeds {first} to {first + count - 1}"
+    return pictures, escape(f"{told_seeds}. CLIP skip: {layers.text}. Trained words in the prompt: {used}.")
+
+
+def too_little_memory() -> ModelError:
+    """The error that not even one picture can be made."""
+    return ModelError("There is too little memory for a picture; end what else uses the memory.")
 
 
 def known_words(runs: Path) -> str:

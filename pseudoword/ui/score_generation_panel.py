@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from html import escape
 from typing import Any, NamedTuple
 
 import gradio as gr
 
 from ..errors import PseudowordError
 from ..jobs.clip_models import ClipModels
+from ..scoring.models import BUILT_IN_KNOWS, ClipModel
 from ..scoring.score_panel import DEFAULT_MODEL, LONG_TEXTS
 from .messages import says
 
@@ -80,18 +82,18 @@ def opened(clips: ClipModels, is_on: bool) -> tuple[Any, str]:
     if not is_on:
         return gr.update(), ""
     try:
-        default, count = clips.default().name, len(names_here(clips))
-        return offering(names_here(clips)), told_of(default, count)
+        names = names_here(clips)
+        return offering(names), told_of(clips.default(), len(names))
     except PseudowordError as problem:
         return gr.update(), says(str(problem), "warning")
 
 
-def told_of(default: str, count: int) -> str:
+def told_of(default: ClipModel, count: int) -> str:
     """What the panel says of the models."""
-    others = "It is the only one there" if count < 2 else f"{count} models are there"
-    return (
-        f'<p class="pseudoword-caption">The best on this disk is {default}. {others}; more in Pseudoword → Score.</p>'
-    )
+    knows = f". {BUILT_IN_KNOWS}" if default.origin == "built in" else ""
+    others = "There is no other" if count < 2 else f"{count} models are there"
+    said = f"The best on this disk is {default.name}{knows}. {others}; more in Pseudoword → Score."
+    return f'<p class="pseudoword-caption">{escape(said)}</p>'
 
 
 def names_here(clips: ClipModels) -> list[str]:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from html import escape
 from pathlib import Path
 from typing import Any
 
@@ -11,12 +10,15 @@ import gradio as gr
 
 from ..embedding.metadata import encodable
 from ..errors import PseudowordError, SettingsError
+from ..jobs.copied_files import told_apart
+from ..jobs.people import ALONE, Person
+from ..jobs.score_job import ScoreJob
 from ..jobs.score_request import MOST_PICTURES, NamedPicture, ScoreRequest
 from ..jobs.scorings import Scorings
 from ..scoring.infotext import prompt_in
 from ..scoring.prompt_text import sentence_of
 from ..scoring.zero_shot import TEMPLATES
-from . import gradio_versions
+from . import gradio_versions, latest_job
 from .messages import says
 
 TEXTS, CLASSES = "Texts", "Classes"
@@ -94,11 +96,13 @@ def started(
     long: str | None,
     model: str | None,
     head: str | None,
+    person: Person = ALONE,
 ) -> tuple[str, Any, str | None]:
-    """Score, in the place of the `latest`; returns what to tell, what shows it, and its id."""
-    try:
+    """Score for `person`, in the place of the `latest`; returns what to tell, what shows it, and its id."""
+
+    def begin() -> ScoreJob:
         request = ScoreRequest(
-            tuple(NamedPicture(encodable(Path(path).name), Path(path)) for path in tray),
+            pictures_in(tray),
             path_in(folder),
             lines_of(addresses),
             lines_of(texts),
@@ -107,11 +111,17 @@ def started(
             "" if model in (None, DEFAULT_MODEL) else str(model),
             path_in(head),
         )
-        cancel(scorings, latest)  # nobody would see what becomes of it
-        job = scorings.start(request)
-    except PseudowordError as problem:
-        return says(str(problem), "warning"), gr.update(), latest
-    return "", f'<div class="pseudoword-scores" data-scores="{escape(job.id)}"></div>', job.id
+        latest_job.cancel(scorings.job, latest)  # nobody would see what becomes of it
+        return scorings.start(request, person=person)
+
+    return latest_job.begun(begin, latest, lambda job: latest_job.place_of(job, "scores"))
+
+
+def pictures_in(tray: Sequence[str]) -> tuple[NamedPicture, ...]:
+    """The pictures of the tray, other files of the same name told apart by numbers."""
+    files = [Path(path) for path in dict.fromkeys(tray)]
+    names = dict(zip(files, told_apart([encodable(path.name) for path in files]), strict=True))
+    return tuple(NamedPicture(names[Path(path)], Path(path)) for path in tray)
 
 
 def path_in(text: str | None) -> Path | None:
@@ -131,19 +141,7 @@ def templates_of(chosen: str | None, own: str | None) -> tuple[str, ...]:
 
 def cancelled(scorings: Scorings, latest: str | None) -> str:
     """Cancel what is shown; returns what to tell."""
-    return "" if cancel(scorings, latest) else says("No pictures are being scored.", "warning")
-
-
-def cancel(scorings: Scorings, latest: str | None) -> bool:
-    """Cancel a job; whether there was something to cancel."""
-    try:
-        job = None if latest is None else scorings.job(latest)
-    except SettingsError:  # forgotten, so long ended
-        job = None
-    if job is None or job.has_ended:
-        return False
-    job.cancel()
-    return True
+    return latest_job.cancelled(scorings.job, latest, "No pictures are being scored.")
 
 
 def models_offered(scorings: Scorings) -> list[str]:

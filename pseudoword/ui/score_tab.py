@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
+from functools import partial
 from typing import Any
 
 import gradio as gr
 
 from ..decoding import FOREIGN_SUFFIXES, SUFFIXES
+from ..jobs.people import Person
 from ..jobs.scorings import Scorings
 from . import gradio_versions
+from .asking import asking
 from .offered_lists import Lists, add_refreshing
-from .own_page import for_own_page
+from .own_page import for_own_page, told
 from .score_handlers import (
     CLASSES,
     DEFAULT_MODEL,
@@ -31,7 +34,8 @@ ABOUT = (
     "CLIP puts pictures and texts in one space; how near they lie there says how well they fit, as one model sees it. "
     "Figures of different models cannot be compared."
 )
-SOURCES = '<div id="pseudoword-score-sources"></div>'  # filled by javascript/pseudoword_score.js in the WebUI
+SOURCES = '<div id="pseudoword-score-sources"></div>'  # filled by the page's script in the WebUI
+CLIP_NOTE = '<div id="pseudoword-clip-note"></div>'  # filled by javascript/pseudoword_score_sources.js
 CLIPS = '<div id="pseudoword-clips"></div>'  # filled by the same
 CONFIRM_DOWNLOAD = (
     "Download this CLIP model from the internet to the computer that this runs on? It may have several gigabytes."
@@ -51,11 +55,14 @@ def build(scorings: Scorings) -> None:
                 [DEFAULT_MODEL], value=DEFAULT_MODEL, label="CLIP model", elem_id="pseudoword_score_model"
             )
             lists.append((model, lambda: models_offered(scorings)))
+            gr.HTML(CLIP_NOTE, elem_id="pseudoword_score_clip")
             with gr.Accordion("More", open=False):
                 long, head = build_more()
             with gr.Row():
                 score = gr.Button("Score", variant="primary", elem_id="pseudoword_score_start")
-                cancel = gr.Button("Cancel", min_width=90, elem_id="pseudoword_score_cancel")
+                cancel = gr.Button(
+                    "Cancel", min_width=90, elem_id="pseudoword_score_cancel", elem_classes="pseudoword-idle"
+                )
             message = gr.HTML(elem_id="pseudoword_score_message")
     place = gr.HTML(elem_id="pseudoword_score_result")
     with gr.Accordion("CLIP models", open=False, elem_id="pseudoword_clips_fold"):
@@ -66,7 +73,11 @@ def build(scorings: Scorings) -> None:
         # The WebUI keeps what fields show at first by their labels, and other forms have the same ones.
         field.do_not_save_to_config = True
     take_prompts.click(own_prompts, [tray, texts], [texts, message], queue=False)
-    begin = for_own_page(scorings.host, lambda *given: started(scorings, *given))
+
+    def start(person: Person, *given: Any) -> Any:
+        return told(scorings.host, partial(started, person=person)(scorings, *given))
+
+    begin = asking(scorings.host.people, start)
     score.click(begin, [latest, *fields], [message, place, latest], queue=False)
     cancel.click(lambda shown: cancelled(scorings, shown), latest, message, queue=False)
     # Pressed by the page's script, when the tab comes into view and when a model has arrived.

@@ -16,7 +16,7 @@ from ..jobs.set_check_job import SetCheckJob
 from ..jobs.set_check_request import CheckRequest
 from ..jobs.set_checks import left_out
 from ..jobs.trainings import Trainings
-from . import gradio_versions
+from . import gradio_versions, latest_job
 from .messages import says
 from .own_page import for_own_page
 from .setting_fields import settings_of
@@ -25,16 +25,19 @@ ANY_NAME = "new-word"  # what a check is made for needs no name yet
 MOST_NAMED = 5
 
 
-def build(trainings: Trainings, files: Any, folder: Any, gallery: Any, expert: Sequence[Any]) -> Any:
-    """Put it where Gradio builds now; returns the state with the paths that are left out.
+def build(trainings: Trainings, files: Any, folder: Any, gallery: Any, expert: Sequence[Any]) -> tuple[Any, Any]:
+    """Put its buttons where Gradio builds now.
 
     `files` and `folder` hold the pictures, `gallery` shows those that were uploaded, `expert` are the settings.
+    Returns the state with the paths that are left out, and what shows the findings, to be rendered where there is room.
     """
     with gr.Row():
         check = gr.Button("Check pictures", min_width=140, elem_id="pseudoword_check")
-        cancel = gr.Button("Cancel check", min_width=110, elem_id="pseudoword_check_cancel")
+        cancel = gr.Button(
+            "Cancel check", min_width=110, elem_id="pseudoword_check_cancel", elem_classes="pseudoword-idle"
+        )
     message = gr.HTML(elem_id="pseudoword_check_message")
-    place = gr.HTML(elem_id="pseudoword_check_place")
+    place = gr.HTML(elem_id="pseudoword_check_place", render=False)
     # Filled by the page's script with the numbers of the pictures to leave out, and emptied again.
     order: Any = gr.Textbox("", label="Leave out", elem_id="pseudoword_check_order", elem_classes="pseudoword-hidden")
     order.do_not_save_to_config = True
@@ -54,24 +57,25 @@ def build(trainings: Trainings, files: Any, folder: Any, gallery: Any, expert: S
     )
     for given in (files, folder):
         given.change(lambda id: forgotten(trainings, id), latest, [message, place, latest, without], queue=False)
-    return without
+    return without, place
 
 
 def started(trainings: Trainings, latest: str | None, files: Any, folder: str, *expert: Any) -> tuple[Any, ...]:
     """Check the pictures; returns what to tell, what shows it, the id of the check, and that nothing is left out."""
-    try:
+
+    def begin() -> SetCheckJob:
         uploaded = gradio_versions.uploaded_paths(files)
         if uploaded and folder.strip():
             raise SettingsError("There are pictures and a folder; give one of the two.")
         if not uploaded and not folder.strip():
             raise SettingsError("There are no pictures yet; drop some, or name a folder.")
         settings = settings_of(ANY_NAME, "auto", expert, trainings.host.templates())
-        cancel(trainings, latest)  # nobody would see what becomes of it
+        latest_job.cancel(trainings.checks.job, latest)  # nobody would see what becomes of it
         given = tuple(uploaded) or (Path(folder.strip()),)
-        job = trainings.checks.start(CheckRequest(given, settings, bool(uploaded)))
-    except PseudowordError as problem:
-        return says(str(problem), "warning"), gr.update(), latest, gr.update()
-    return "", shown(job, ()), job.id, []
+        return trainings.checks.start(CheckRequest(given, settings, bool(uploaded)))
+
+    said, place, id = latest_job.begun(begin, latest, lambda job: shown(job, ()))
+    return said, place, id, gr.update() if said else []
 
 
 def shown(job: SetCheckJob, numbers: Sequence[int]) -> str:
@@ -121,24 +125,12 @@ def told(names: Sequence[str]) -> str:
 
 def cancelled(trainings: Trainings, latest: str | None) -> str:
     """Cancel the check; returns what to tell."""
-    return "" if cancel(trainings, latest) else says("No pictures are being checked.", "warning")
+    return latest_job.cancelled(trainings.checks.job, latest, "No pictures are being checked.")
 
 
 def forgotten(trainings: Trainings, latest: str | None) -> tuple[Any, ...]:
     """What is shown after other pictures were given: nothing of the last check."""
     if latest is None:
         return tuple(gr.update() for _ in range(4))
-    cancel(trainings, latest)
+    latest_job.cancel(trainings.checks.job, latest)
     return "", "", None, []
-
-
-def cancel(trainings: Trainings, latest: str | None) -> bool:
-    """Cancel a check; whether there was something to cancel."""
-    try:
-        job = None if latest is None else trainings.checks.job(latest)
-    except SettingsError:  # forgotten, so long ended
-        job = None
-    if job is None or job.has_ended:
-        return False
-    job.cancel()
-    return True

@@ -5,18 +5,20 @@ from __future__ import annotations
 import secrets
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from html import escape
 from typing import Any
 
 import gradio as gr
 
-from ..errors import PseudowordError, SettingsError
+from ..errors import SettingsError
 from ..inspect.layers import TEMPLATE
 from ..inspect.strips import Row
 from ..jobs.inspector import Inspector
+from ..jobs.people import ALONE, Person
+from ..jobs.strip_job import StripJob
 from ..jobs.strips import HIGHEST_SEED, MOST_SEEDS, MOST_STEPS
-from .messages import says
-from .own_page import for_own_page
+from . import latest_job
+from .asking import asking
+from .own_page import told
 
 
 @dataclass(frozen=True)
@@ -95,7 +97,7 @@ def build_form(
         )
     with gr.Row():
         show = gr.Button(show_label, variant="primary", elem_id=f"{id}_show")
-        cancel = gr.Button("Cancel", min_width=90, elem_id=f"{id}_cancel")
+        cancel = gr.Button("Cancel", min_width=90, elem_id=f"{id}_cancel", elem_classes="pseudoword-idle")
     fields: list[Any] = [template, seeds, first_seed, steps, guidance]
     for field in fields:
         # The WebUI keeps what fields show at first by their labels, and all forms have the same ones.
@@ -110,11 +112,14 @@ def connect(
 ) -> None:
     """Let the buttons do their work: `rows_of` makes the rows of what is in the template and in `inputs`."""
 
-    def start(latest: str | None, seeds: Any, first: Any, steps: Any, guidance: Any, *given: Any) -> Any:
-        return started(inspector, lambda: rows_of(*given), latest, seeds, first, steps, guidance)
+    def start(
+        person: Person, latest: str | None, seeds: Any, first: Any, steps: Any, guidance: Any, *given: Any
+    ) -> Any:
+        found = started(inspector, lambda: rows_of(*given), latest, seeds, first, steps, guidance, person)
+        return told(inspector.host, found)
 
     fields = [form.seeds, form.first_seed, form.steps, form.guidance, form.template, *inputs]
-    begin = for_own_page(inspector.host, start)
+    begin = asking(inspector.host.people, start)
     form.show.click(begin, [form.latest, *fields], [form.message, form.place, form.latest], queue=False)
     form.cancel.click(lambda latest: cancelled(inspector, latest), form.latest, form.message, queue=False)
 
@@ -127,16 +132,17 @@ def started(
     first: float | None,
     steps: float | None,
     guidance: float | None,
+    person: Person = ALONE,
 ) -> tuple[str, Any, str | None]:
-    """Start a strip in the place of the `latest`; returns what to tell, what shows it, and its id."""
-    try:
+    """Start a strip of `person` in the place of the `latest`; returns what to tell, what shows it, and its id."""
+
+    def begin() -> StripJob:
         if seeds is None or steps is None or guidance is None:
             raise SettingsError("Say how many seeds and steps, and how much guidance.")
-        cancel(inspector, latest)  # nobody would see what becomes of it
-        job = inspector.strips.start(rows(), seeds_from(first, int(seeds)), int(steps), float(guidance))
-    except PseudowordError as problem:
-        return says(str(problem), "warning"), gr.update(), latest
-    return "", f'<div class="pseudoword-strip" data-strip="{escape(job.id)}"></div>', job.id
+        latest_job.cancel(inspector.strips.job, latest)  # nobody would see what becomes of it
+        return inspector.strips.start(rows(), seeds_from(first, int(seeds)), int(steps), float(guidance), person)
+
+    return latest_job.begun(begin, latest, lambda job: latest_job.place_of(job, "strip"))
 
 
 def seeds_from(first: float | None, count: int) -> list[int]:
@@ -147,16 +153,4 @@ def seeds_from(first: float | None, count: int) -> list[int]:
 
 def cancelled(inspector: Inspector, latest: str | None) -> str:
     """Cancel the strip that is shown; returns what to tell."""
-    return "" if cancel(inspector, latest) else says("No pictures are being made.", "warning")
-
-
-def cancel(inspector: Inspector, latest: str | None) -> bool:
-    """Cancel a strip; whether there was something to cancel."""
-    try:
-        job = None if latest is None else inspector.strips.job(latest)
-    except SettingsError:  # forgotten, so long ended
-        job = None
-    if job is None or job.has_ended:
-        return False
-    job.cancel()
-    return True
+    return latest_job.cancelled(inspector.strips.job, latest, "No pictures are being made.")

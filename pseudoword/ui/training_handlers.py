@@ -106,7 +106,7 @@ def cloned(trainings: Trainings, id: str, person: Person = ALONE) -> list[Any]:
     """What start, continued word and expert fields show of a job's settings, for a new word, and what to tell."""
     templates, words = trainings.host.templates(), trainings.host.words()
     try:
-        title, settings = cloned_settings(trainings, person, id)
+        title, settings = cloned_settings(trainings.board, person, id)
     except PseudowordError as problem:
         nothing = [gr.update() for _ in shown({}, templates)]
         return [gr.update(), gr.update(), *nothing, says(str(problem), "warning") if id else gr.update()]

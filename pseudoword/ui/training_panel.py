@@ -44,7 +44,7 @@ def build(trainings: Trainings) -> None:
     lists: Lists = []
     with gr.Row(elem_classes="pseudoword-panel"):
         with gr.Column(scale=1, min_width=320):
-            form = build_form(trainings, lists)
+            form, findings = build_form(trainings, lists)
             start_button = gr.Button("Start", variant="primary", elem_id="pseudoword_start")
             message = gr.HTML(elem_id="pseudoword_message")
         with gr.Column(scale=1, min_width=320):
@@ -55,6 +55,7 @@ def build(trainings: Trainings) -> None:
                 }
             gr.HTML(LIVE)
             earlier = build_earlier_runs(trainings, message)
+    findings.render()
     # Pressed by the page's script, when the panel comes into view and when a training has ended.
     refresh = add_refreshing(lists, "pseudoword_refresh")
     people = trainings.host.people
@@ -78,8 +79,11 @@ def build_cloning(trainings: Trainings, form: list[Any], message: Any) -> None:
     id.change(handler, id, [*shown, message, id], queue=False)
 
 
-def build_form(trainings: Trainings, lists: Lists) -> list[Any]:
-    """What a training needs to be told; returns the fields as `started` takes them, and last what is left out."""
+def build_form(trainings: Trainings, lists: Lists) -> tuple[list[Any], Any]:
+    """What a training needs to be told; returns the fields as `started` takes them, and last what is left out.
+
+    Returns beside them what shows the findings of a check, which wants more room.
+    """
     files = gradio_versions.uploads(
         "Pictures, 3 to 10 (drop them here)", sorted(SUFFIXES) + [".txt"], "pseudoword_pictures"
     )
@@ -118,12 +122,12 @@ def build_form(trainings: Trainings, lists: Lists) -> list[Any]:
     with gr.Accordion("Expert settings", open=False):
         expert = make_fields(first_values(trainings), trainings.host.templates())
         build_saved_settings(trainings, expert, lists)
-    left_out = set_check.build(trainings, files, folder, gallery, expert)
+    left_out, findings = set_check.build(trainings, files, folder, gallery, expert)
     files.change(thumbnails, files, gallery, queue=False)
     preset.change(lambda chosen: preset_values(trainings, chosen), preset, expert, queue=False)
     name_hint_of = for_own_page(trainings.host, lambda text: name_says(trainings, text))
     gradio_versions.on_typing([name], name_hint_of, [name], name_hint)
-    return [files, folder, name, start, continued_word, *expert, left_out]
+    return [files, folder, name, start, continued_word, *expert, left_out], findings
 
 
 def build_saved_settings(trainings: Trainings, expert: list[Any], lists: Lists) -> None:

@@ -11,6 +11,7 @@ from ..inspect.health import Finding
 from ..inspect.nearest_rows import MEASURES, Measure
 from ..inspect.vocabulary import Neighbour
 from ..jobs.inspector import Examined
+from .recipe_html import recipe_html
 
 SHOWN_TOKENS, FEW_NOTES = 6, 3
 WORDS, LIBRARY = "pseudoword/v1/words", "pseudoword/v1/library"
@@ -73,11 +74,11 @@ def head(examined: Examined, label: str) -> str:
         "file": f"{row.path}, {row.kind}",
         "SHA-256": row.short_hash,
         "description": metadata.description[:500],
-        "recipe": metadata.recipe[:500],
     }
+    shown = {name: escape(value) for name, value in facts.items()} | {"recipe": recipe_html(metadata.recipe)}
     told = "".join(
-        f'<div class="pseudoword-figure"><dt>{name}</dt><dd>{escape(value)}</dd></div>'
-        for name, value in facts.items()
+        f'<div class="pseudoword-figure"><dt>{name}</dt><dd>{value}</dd></div>'
+        for name, value in shown.items()
         if value
     )
     picture = ""

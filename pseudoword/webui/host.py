@@ -16,8 +16,9 @@ from ..hosts.webui.model import loaded_model
 from ..hosts.webui.queue_turns import QueueTurns
 from ..jobs.clip_models import ClipModels, given_model
 from ..jobs.folders import is_below
-from ..jobs.host import Host, Shelf
+from ..jobs.host import CPU_JOBS, Host, Shelf
 from ..jobs.inspector import Inspector
+from ..jobs.job_board import JobBoard
 from ..jobs.limits import parse_limits
 from ..jobs.people import People
 from ..jobs.scorings import Scorings
@@ -65,26 +66,34 @@ def host() -> Host:
         limits=parse_limits(shared.cmd_opts.pseudoword_limit or ()),
         is_ready=has_model,
         resumes=shared.cmd_opts.pseudoword_resume,
+        cpu_jobs=max(shared.cmd_opts.pseudoword_cpu_jobs or CPU_JOBS, 1),
     )
+
+
+@lru_cache(maxsize=1)
+def board() -> JobBoard:
+    """The list of jobs of this process."""
+    log_to(host().runs, host().measures)
+    return JobBoard(host())
 
 
 @lru_cache(maxsize=1)
 def trainings() -> Trainings:
     """The trainings of this process."""
-    log_to(host().runs, host().measures)
-    return Trainings(host())
+    inspector(), scorings()  # before the list is opened all that may be in it is known
+    return Trainings(host(), board())
 
 
 @lru_cache(maxsize=1)
 def inspector() -> Inspector:
     """What looks into embeddings in this process."""
-    return Inspector(host())
+    return Inspector(host(), board())
 
 
 @lru_cache(maxsize=1)
 def scorings() -> Scorings:
     """What scores pictures in this process."""
-    return Scorings(host())
+    return Scorings(host(), board())
 
 
 def api_auth() -> str | None:

@@ -17,6 +17,7 @@ from fastapi.testclient import TestClient
 
 from pseudoword.jobs.clip_models import ClipModels
 from pseudoword.jobs.inspector import Inspector
+from pseudoword.jobs.job_board import JobBoard
 from pseudoword.jobs.people import People, Person, user_let_in
 from pseudoword.jobs.scorings import Scorings
 from pseudoword.jobs.training_job import TrainingJob
@@ -148,7 +149,8 @@ def rights_studio(root: Path) -> Iterator[RightsStudio]:
         people=People(user_let_in, lambda: True, lambda: ["root"]),
         clips=ClipModels(host.turns, lambda: [clip_folder(root)]),
     )
-    trainings, inspector, scorings = Trainings(host), Inspector(host), Scorings(host)
+    board = JobBoard(host)
+    trainings, inspector, scorings = Trainings(host, board), Inspector(host, board), Scorings(host, board)
 
     async def make() -> FastAPI:  # outside a running loop Gradio opens loops of its own, and never closes them
         return make_app(trainings, inspector, scorings, "a tiny model", LOGINS)

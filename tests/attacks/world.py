@@ -29,6 +29,7 @@ from pseudoword.api.training_routes import add_training_routes
 from pseudoword.api.word_routes import add_word_routes
 from pseudoword.jobs.clip_models import ClipModels
 from pseudoword.jobs.inspector import Inspector
+from pseudoword.jobs.job_board import JobBoard
 from pseudoword.jobs.people import COOKIE, People, Person, new_session
 from pseudoword.jobs.scorings import Scorings
 from pseudoword.jobs.server_log import logging_to
@@ -95,7 +96,8 @@ def made(root: Path) -> Iterator[World]:
         people=People(by_browser=lambda: True, admins=lambda: ()),
         clips=ClipModels(library_host(data / "library").turns, lambda: [clip_folder(data)]),
     )
-    trainings, inspector, scorings = Trainings(host), Inspector(host), Scorings(host)
+    board = JobBoard(host)
+    trainings, inspector, scorings = Trainings(host, board), Inspector(host, board), Scorings(host, board)
     with logging_to(host.runs, host.measures):
         app = app_of(trainings, inspector, scorings)
         client = TestClient(app, "http://studio.example", raise_server_exceptions=False)

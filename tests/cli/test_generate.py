@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import shutil
+import signal
 from pathlib import Path
 from typing import Any
 
@@ -147,12 +148,37 @@ def small_memory(monkeypatch: pytest.MonkeyPatch, room_for: int) -> None:
     """Let memory run out where more than `room_for` pictures are made at once."""
     generate = StandaloneModel.generate
 
-    def generate_few(self: StandaloneModel, told: Any, against: Any, sampling: Any, seeds: Any) -> list[Image.Image]:
+    def generate_few(
+        self: StandaloneModel, told: Any, against: Any, sampling: Any, seeds: Any, between_steps: Any
+    ) -> list[Image.Image]:
         if len(seeds) > room_for:
             raise torch.cuda.OutOfMemoryError("CUDA out of memory.")
-        return generate(self, told, against, sampling, seeds)
+        return generate(self, told, against, sampling, seeds, between_steps)
 
     monkeypatch.setattr(StandaloneModel, "generate", generate_few)
+
+
+def test_a_bar_counts_the_steps(world: World) -> None:
+    lines = generate(world, "a dog", "--count", 3, "--json").lines
+    latest = [line for line in lines if line.get("event") == "progress"][-1]
+    assert (latest["done"], latest["total"], latest["counted"]) == (2, 2, "steps")
+
+
+def test_ctrl_c_ends_it_after_the_step_and_keeps_what_is_made(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
+    predict = StandaloneModel.predict
+    passes: list[int] = []
+
+    def interrupted(self: StandaloneModel, *given: Any) -> torch.Tensor:
+        passes.append(len(passes))
+        if len(passes) == 3:  # the first step of the second portion
+            signal.raise_signal(signal.SIGINT)
+        return predict(self, *given)
+
+    monkeypatch.setattr(StandaloneModel, "predict", interrupted)
+    answer = generate(world, "a dog", "--width", 1024, "--height", 1024, "--count", 2, "--seed", 7)
+    assert answer.code == 130 and len(passes) == 3
+    assert "Stopping" in answer.err and "Stopped; 1 of 2 pictures are made and kept." in answer.err
+    assert [path.name for path in Path("generated").iterdir()] == ["00001-7.png"]
 
 
 def test_a_model_too_large_for_the_gpu_is_named_and_pictures_are_made_in_half_precision_there(

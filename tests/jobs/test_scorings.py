@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Iterator
+from contextlib import AbstractContextManager
 from dataclasses import replace
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -19,8 +20,8 @@ from pseudoword.jobs.score_job import ScoreJob
 from pseudoword.jobs.score_request import NamedPicture, ScoreRequest
 from pseudoword.jobs.score_result import result_table
 from pseudoword.jobs.scorings import MOST_ENDED, MOST_UNDER_WAY, Scorings
-from pseudoword.scoring import OPENAI_SEVEN_TEMPLATES, class_features
-from pseudoword.scoring.models import builtin_model, load_model
+from pseudoword.scoring import OPENAI_SEVEN_TEMPLATES, ClipScorer, class_features
+from pseudoword.scoring.models import ClipModel, builtin_model, load_model
 from tests.jobs.small_scorings import ended, named_pictures, result_of, scoring_host
 from tests.scoring.pictures import clip_folder, hostile
 
@@ -253,8 +254,29 @@ def test_what_was_scored_by_then_is_kept_when_it_is_cancelled(
     with scorings._turns:
         jobs.append(scorings.start(ScoreRequest(named_pictures(tmp_path, 6), labels=TEXTS)))
     watched = ended(jobs[0]).watch()
-    assert watched.state == "cancelled" and portions == [2] and watched.result is not None
-    assert len(watched.result.pictures) == 2 and "kept" in watched.message
+    assert watched.state == "cancelled" and len(portions) == 1 and watched.result is not None
+    assert len(watched.result.pictures) == portions[0] < 6 and "kept" in watched.message
+
+
+def test_many_texts_are_encoded_in_portions_and_can_be_cancelled_between(
+    scorings: Scorings, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(score_job, "TEXTS_AT_ONCE", 2)
+    said: list[str] = []
+    using = scorings.host.clips.using
+
+    def noting(model: ClipModel) -> AbstractContextManager[ClipScorer]:
+        said.append(jobs[0].watch().message if jobs else "")
+        if said.count("Encoding the texts") == 2:
+            jobs[0].cancel()
+        return using(model)
+
+    monkeypatch.setattr(scorings.host.clips, "using", noting)
+    jobs: list[ScoreJob] = []
+    with scorings._turns:
+        jobs.append(scorings.start(ScoreRequest(named_pictures(tmp_path, 1), labels=(*TEXTS, *"abcde"))))
+    watched = ended(jobs[0]).watch()
+    assert watched.state == "cancelled" and said.count("Encoding the texts") == 2 and watched.result is None
 
 
 def test_one_scores_after_the_other_and_too_many_are_refused(scorings: Scorings, tmp_path: Path) -> None:
@@ -265,6 +287,7 @@ def test_one_scores_after_the_other_and_too_many_are_refused(scorings: Scorings,
             scorings.start(asked)
         assert {job.watch().state for job in jobs} == {"waiting"}
         jobs[0].cancel()
+        assert ended(jobs[0]).watch().state == "cancelled"  # at once, while the others wait
     assert [ended(job).watch().state for job in jobs] == ["cancelled", *["finished"] * (MOST_UNDER_WAY - 1)]
 
 

@@ -48,7 +48,8 @@ def test_what_becomes_of_a_job_is_one_line_each(trainings: Trainings, tmp_path: 
 def test_pauses_and_ends_are_told(trainings: Trainings, tmp_path: Path) -> None:
     asked = settings(steps=100_000, early_stop=False)
     job = trainings.start(asked, [draw_pictures(tmp_path / "pictures")], uploaded=False, person=ANN)
-    job.pause_and_wait(60)
+    job.pause()
+    job.wait_for_rest(60)
     job.resume()
     job.cancel()
     job.wait(60)

@@ -15,7 +15,6 @@ from torch import Tensor
 from pseudoword.diffusion import Conditioning
 from pseudoword.errors import SettingsError
 from pseudoword.inspect.strips import interpolation_row
-from pseudoword.jobs import strips as limits
 from pseudoword.jobs.host import Host
 from pseudoword.jobs.strips import Strips
 from pseudoword.jobs.turns import Turns
@@ -64,7 +63,7 @@ def test_who_generates_meanwhile_waits_for_one_strip_at_most(strips: Strips, hos
     assert isinstance(host.turns, Turns)
     with host.turns:
         jobs = [start(strips) for _ in range(4)]
-        wait_until(lambda: len(strips._turns._among_strips._waiting) == 3)
+        wait_until(lambda: len(strips._among._waiting) == 3)
         assert len(host.turns._waiting) == 1
     for job in jobs:
         assert ended(job).watch().state == "finished"
@@ -105,7 +104,7 @@ def test_the_latest_that_were_made_are_kept_and_older_ones_forgotten(strips: Str
 
 def test_less_are_kept_where_their_pictures_are_large(strips: Strips, monkeypatch: pytest.MonkeyPatch) -> None:
     jobs = [ended(start(strips, seeds=(7,), steps=1)) for _ in range(3)]
-    monkeypatch.setattr(limits, "MOST_BYTES", jobs[0].bytes_kept + 10)
+    monkeypatch.setattr(strips._kept, "_most_bytes", jobs[0].bytes_kept + 10)
     under_way = start(strips)
     assert strips.job(jobs[2].id) is jobs[2] and strips.job(under_way.id) is under_way
     with pytest.raises(SettingsError, match="no longer kept"):
@@ -143,7 +142,7 @@ def test_more_than_is_allowed_is_refused_before_anything_is_made(
     usual: dict[str, Any] = {"rows": [ROW], "seeds": [7], "steps": 4, "guidance": 5.0}
     with pytest.raises(SettingsError, match=said):
         strips.start(**(usual | given))
-    assert not strips._jobs
+    assert not strips._kept._jobs
 
 
 class Gone(AbstractContextManager[None]):

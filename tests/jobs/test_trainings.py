@@ -56,7 +56,8 @@ def test_a_finished_training_leaves_its_word_and_its_curve(
 def test_the_model_is_free_while_a_training_is_paused(trainings: Trainings, pictures: list[Path]) -> None:
     job = start(trainings, pictures, **LONG)
     trained_for(job, 3)
-    job.pause_and_wait()
+    job.pause()
+    job.wait_for_rest(60)
     step = job.watch().step
     assert job.watch().state == "paused" and job.files.checkpoint.exists()
     with trainings._host.turns:
@@ -91,7 +92,8 @@ def test_a_stopped_training_keeps_the_word(trainings: Trainings, pictures: list[
 def test_a_paused_training_can_be_stopped(trainings: Trainings, pictures: list[Path]) -> None:
     job = start(trainings, pictures, **LONG)
     trained_for(job, 2)
-    job.pause_and_wait()
+    job.pause()
+    job.wait_for_rest(60)
     job.stop()
     job.wait(60)
     assert job.watch().state == "stopped" and (job.files.path / f"{WORD}.safetensors").exists()

@@ -5,7 +5,10 @@ from __future__ import annotations
 import threading
 import time
 
-from pseudoword.jobs.turns import Turns
+import pytest
+
+from pseudoword.jobs.slices import Interrupted
+from pseudoword.jobs.turns import Turns, WantedTurns
 
 
 def test_who_waits_is_next_even_where_the_holder_comes_back_at_once() -> None:
@@ -65,3 +68,35 @@ def test_a_turn_ends_also_with_an_error() -> None:
         pass
     with turns:
         pass
+
+
+def test_who_no_longer_wants_a_turn_leaves_the_line_at_once() -> None:
+    turns, wanted = Turns(), [True]
+    waits, left = WantedTurns(turns, lambda: wanted[0]), threading.Event()
+
+    def take() -> None:
+        with pytest.raises(Interrupted), waits:
+            raise AssertionError("it was not wanted any more")
+        left.set()
+
+    with turns:
+        thread = threading.Thread(target=take)
+        thread.start()
+        while not turns._waiting:
+            time.sleep(0.001)
+        waits.look_again()  # nothing has changed: it waits on
+        wanted[0] = False
+        waits.look_again()
+        assert left.wait(10) and not turns._waiting
+    thread.join(10)
+    wanted[0] = True
+    with waits:
+        assert turns._is_taken
+    assert not turns._is_taken
+
+
+def test_a_turn_that_brings_another_lock_gives_both_back() -> None:
+    turns, model = Turns(), Turns()
+    with WantedTurns(turns, lambda: True, model):
+        assert turns._is_taken and model._is_taken
+    assert not turns._is_taken and not model._is_taken

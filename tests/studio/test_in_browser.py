@@ -57,9 +57,18 @@ def test_a_word_is_taught_in_one_window_and_watched_in_another(browser: Any, stu
     theirs.click("role=tab[name=Generate]")
     field(theirs, "prompt").fill("a photo of zxqv")
     theirs.wait_for_selector("#pseudoword_words >> text=Trained words: zxqv")
+    theirs.wait_for_selector("#pseudoword_generate_cancel:disabled")
     theirs.click("#pseudoword_generate")
     theirs.wait_for_selector("text=Trained words in the prompt: zxqv")
     theirs.wait_for_selector("#pseudoword_gallery img")
+    theirs.click("text=More >> visible=true")
+    theirs.fill("[aria-label='number input for Steps']", "100")
+    theirs.press("[aria-label='number input for Steps']", "Tab")
+    theirs.click("#pseudoword_generate")
+    theirs.wait_for_selector("#pseudoword_gallery >> text=Making pictures")
+    theirs.click("#pseudoword_generate_cancel:enabled")
+    theirs.wait_for_selector("text=Cancelled; 0 of 4 pictures were made.")
+    theirs.wait_for_selector("#pseudoword_generate_cancel:disabled")
 
 
 def test_cancelling_asks_first(browser: Any, studio: Studio) -> None:

@@ -96,6 +96,32 @@ def test_a_killed_server_finds_every_job_again(model: Path, tmp_path: Path) -> N
         assert code == 0 and "zxqv-next is saved" in said and "Traceback" not in said, said
 
 
+def test_a_killed_server_goes_on_with_comparisons_and_folders(model: Path, tmp_path: Path) -> None:
+    pytest.importorskip("open_clip")
+    asked = {"kind": "layers", "prompt": "a cat", "layers": "1; 2; 1=0.5,2=0.5", "seeds": [1, 2], "steps": 40}
+    folder = draw_pictures(tmp_path / "pictures")
+    with started(model, tmp_path) as studio:
+        person = Person(studio)
+        done = person.ask("scores", {"folder": str(folder), "texts": ["a cat"]}, "POST")[1]
+        person.waits_until(lambda: person.ask(f"scores/{done['id']}")[1]["state"] == "finished")
+        before = person.ask(f"scores/{done['id']}")[1]
+        strip = person.ask("strips", asked, "POST")[1]["id"]
+        person.waits_until(lambda: person.ask(f"strips/{strip}")[1]["done"] > 0)
+        kill(studio)
+    with started(model, tmp_path, "--resume") as studio:
+        person = Person(studio)
+        assert person.ask(f"scores/{done['id']}")[1] == before, "a finished result is there"
+        found = person.ask(f"strips/{strip}")[1]
+        assert found["done"] >= 2, "what was made is not lost"
+        person.waits_until(lambda: person.ask(f"strips/{strip}")[1]["state"] == "finished")
+        found = person.ask(f"strips/{strip}")[1]
+        assert found["done"] == found["total"] == 6
+        kinds = {job["kind"]: job["state"] for job in person.jobs().values()}
+        assert kinds == {"scoring": "finished", "layers": "finished"}
+        code, said = studio.interrupt()
+        assert code == 0 and "Traceback" not in said, said
+
+
 def test_people_with_logins_have_their_own_jobs_and_limits(model: Path, tmp_path: Path) -> None:
     flags = ["--login", "ann:a", "--login", "bob:b", "--login", "root:r", "--admin", "root", "--limit", "jobs=1"]
     draw_pictures(tmp_path / "pictures")

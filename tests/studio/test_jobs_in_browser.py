@@ -10,6 +10,7 @@ import pytest
 
 from tests.studio.conftest import PATIENCE_S, Studio, started
 from tests.studio.test_in_browser import field
+from tests.studio.test_jobs import Person
 from tests.training.small_runs import draw_pictures
 
 ROW = ".pseudoword-job"
@@ -108,3 +109,25 @@ def test_finished_runs_are_compared_and_their_settings_used_again(browser: Any, 
     row(page, "zxqv-a").locator("text=Use its settings").click()
     page.wait_for_selector("#pseudoword_message:has-text('the settings of zxqv-a')")
     page.wait_for_function("() => document.querySelector('#pseudoword_steps input').value === '12'")
+
+
+def test_comparisons_and_scored_folders_are_on_the_list_with_what_came_of_them(browser: Any, studio: Studio) -> None:
+    person = Person(studio)
+    asked = {"kind": "layers", "prompt": "a cat", "layers": "1; 2", "seeds": [1], "steps": 1}
+    strip = person.ask("strips", asked, "POST")[1]["id"]
+    person.ask("scores", {"folder": str(studio.pictures), "texts": ["a cat"]}, "POST")
+    page = opened(browser, studio)
+    page.click("role=tab[name=Jobs]")
+    scores = row(page, "Scores of a folder", "finished")
+    assert "Scores" in scores.inner_text() and "pictures scored by" in scores.inner_text()
+    layers = row(page, "Layers of tiny-model", "finished")
+    assert layers.locator("input[type=checkbox]").count() == 0, "only trainings are compared"
+    layers.locator("button.pseudoword-job-title").click()
+    sheet = layers.locator(f"img[src*='strips/{strip}/sheet.png']")
+    sheet.wait_for()
+    page.wait_for_function("image => image.naturalWidth > 0", arg=sheet.element_handle())
+    assert layers.locator("text=Use its settings").count() == 0
+    page.on("dialog", lambda dialog: dialog.accept())
+    layers.locator("text=Delete with its files").click()
+    layers.wait_for(state="detached")
+    assert not (studio.folder / "runs" / ".jobs" / strip).exists()

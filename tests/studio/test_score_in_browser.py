@@ -108,6 +108,22 @@ def test_a_folder_is_scored_by_classes_and_taken_along(browser: Any, studio: Stu
     assert not window.complaints
 
 
+def test_cancel_is_there_only_while_pictures_are_scored_and_names_are_told_apart(
+    browser: Any, studio: Studio, tmp_path: Path
+) -> None:
+    paths = [with_prompt(tmp_path / place / "cat.png", "a cat", seed) for seed, place in enumerate(["here", "there"])]
+    window = ScoreWindow(browser, studio)
+    page = window.page
+    window.is_told("pseudoword-clip-note", "built in: it learned from icons alone")
+    page.wait_for_selector("#pseudoword_score_cancel:disabled")
+    window.drop(paths, 2)
+    window.score("a cat\na dog")
+    page.wait_for_selector("#pseudoword_score_cancel:disabled")
+    told = page.inner_text("#pseudoword_score_result")
+    assert "1. cat.png" in told and "2. cat (2).png" in told
+    assert not window.complaints
+
+
 def test_the_models_are_listed_and_one_is_only_downloaded_after_a_yes(browser: Any, studio: Studio) -> None:
     window = ScoreWindow(browser, studio)
     page = window.page

@@ -100,6 +100,28 @@ def test_from_an_empty_index_to_a_picture_in_the_training_set(browser: Any, stud
     page.wait_for_function("document.querySelectorAll('#pseudoword_thumbnails img').length >= 2")
 
 
+def test_without_a_folder_the_page_asks_for_one_and_does_not_ask_the_server_again(
+    browser: Any, model: Path, tmp_path: Path
+) -> None:
+    picture(1).save(tmp_path / "one.png")
+    refused: list[str] = []
+    with started(model, tmp_path) as studio:
+        page = opened(browser, studio)
+        page.on("response", lambda answer: refused.append(answer.url) if answer.status == 422 else None)
+        is_told(page, "index", "There is no folder of pictures to search")
+        is_told(page, "clip", "The best on this disk is pseudoword-mini. It is the small one that is built in")
+        page.wait_for_selector("[name=folder]:visible")
+        page.wait_for_timeout(9000)  # more than twice as long as an idle page waits between two questions
+        assert len(refused) <= 1, "one may have been answered before we listened"
+        page.fill("[name=folder]", str(tmp_path / "nowhere"))
+        page.press("[name=folder]", "Tab")
+        is_told(page, "index", "is no folder")
+        page.fill("[name=folder]", str(tmp_path))
+        page.press("[name=folder]", "Tab")
+        page.click("text=Read the pictures")
+        page.wait_for_selector(f"{HIT}:has-text('one.png')")
+
+
 def test_by_keys_alone_on_a_narrow_screen(browser: Any, studio: Studio, tmp_path: Path) -> None:
     page = opened(browser, studio, width=390)
     page.click("text=Read the pictures")

@@ -46,6 +46,7 @@ def test_doubtful_pictures_are_shown_left_out_with_one_click_and_taken_back(brow
     page.set_input_files("#pseudoword_pictures input[type=file]", sorted(map(str, folder.iterdir())))
     page.wait_for_selector("#pseudoword_thumbnails img >> nth=9")
     check(page)
+    page.wait_for_selector("#pseudoword_check_cancel:disabled")
     # The model is not the built-in one, whose CLIP looks at its pictures: so the stranger is only a hint.
     assert names_of(page)[:3] == ["7-copy.jpg", "8-blurred.png", "9-small.png"]
     assert names_of(page, ":has(input:checked)") == ["7-copy.jpg", "8-blurred.png", "9-small.png"]

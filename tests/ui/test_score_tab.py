@@ -27,6 +27,7 @@ from pseudoword.ui.score_handlers import (
     models_elsewhere,
     models_offered,
     own_prompts,
+    pictures_in,
     started,
 )
 from tests.jobs.small_scorings import ended, scoring_host
@@ -113,6 +114,11 @@ def test_texts_are_scored_line_by_line(scorings: Scorings, tmp_path: Path) -> No
     result = ended(scorings.job(id)).watch().result
     assert result is not None and result.labels == ("a cat", "a dog") and not result.are_classes
     assert result.pictures == ("0000.png", "0001.png") and result.model.startswith("tiny-clip [")
+
+
+def test_pictures_of_one_name_are_told_apart_by_numbers(tmp_path: Path) -> None:
+    here, there = (str(with_prompt(tmp_path / place / "cat.png", "a cat")) for place in ("here", "there"))
+    assert [picture.name for picture in pictures_in([here, there, here])] == ["cat.png", "cat (2).png", "cat.png"]
 
 
 @pytest.mark.parametrize(
