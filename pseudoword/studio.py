@@ -8,24 +8,11 @@ from pathlib import Path
 import gradio as gr
 from fastapi import FastAPI
 
+from .api.all_routes import add_routes_for_programs, add_routes_of_page
 from .api.borders import Borders
-from .api.inspection_program_routes import add_inspection_program_routes
-from .api.job_routes import add_job_routes
-from .api.layer_routes import add_layer_routes
-from .api.library_routes import add_library_routes
 from .api.logins import Logins
-from .api.program_routes import add_program_routes
-from .api.score_program_routes import add_score_program_routes
-from .api.score_routes import add_score_routes
-from .api.search_program_routes import add_search_program_routes
-from .api.search_routes import add_search_routes
 from .api.server_routes import HEALTH, add_server_routes
-from .api.set_check_program_routes import add_set_check_program_routes
-from .api.set_check_routes import add_set_check_routes
-from .api.strip_routes import add_strip_routes
-from .api.training_routes import add_training_routes
 from .api.uploads import MOST_BYTES
-from .api.word_routes import add_word_routes
 from .jobs.inspector import Inspector
 from .jobs.scorings import Scorings
 from .jobs.trainings import Trainings
@@ -66,20 +53,8 @@ def make_app(
                 search_tab.build()
     app = FastAPI(title="Pseudoword", docs_url=None, redoc_url=None, openapi_url=None)
     add_server_routes(app, trainings)
-    add_training_routes(app, trainings)
-    add_job_routes(app, trainings)
-    add_library_routes(app, inspector)
-    add_word_routes(app, inspector)
-    add_strip_routes(app, inspector.strips)
-    add_layer_routes(app, inspector)
-    add_score_routes(app, scorings)
-    add_search_routes(app, scorings.search)
-    add_set_check_routes(app, trainings.checks)
-    add_program_routes(app, trainings)
-    add_inspection_program_routes(app, inspector)
-    add_score_program_routes(app, scorings)
-    add_search_program_routes(app, scorings.search)
-    add_set_check_program_routes(app, trainings.checks)
+    add_routes_of_page(app, trainings, inspector, scorings)
+    add_routes_for_programs(app, trainings, inspector, scorings)
     scripts = [path.read_text(encoding="utf-8") for path in sorted(SCRIPTS.glob("*.js"))]  # in the WebUI's order
     # Not as Gradio's `css`, which leaves out rules that it does not know, such as those for narrow containers.
     head = f"<style>{STYLE.read_text(encoding='utf-8')}</style>" + "".join(f"<script>{one}</script>" for one in scripts)

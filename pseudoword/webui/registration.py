@@ -13,21 +13,8 @@ import gradio as gr
 from fastapi import Depends, FastAPI
 from modules import script_callbacks, shared
 
-from ..api.inspection_program_routes import add_inspection_program_routes
-from ..api.job_routes import add_job_routes
-from ..api.layer_routes import add_layer_routes
-from ..api.library_routes import add_library_routes
-from ..api.program_routes import add_program_routes
-from ..api.score_program_routes import add_score_program_routes
-from ..api.score_routes import add_score_routes
-from ..api.search_program_routes import add_search_program_routes
-from ..api.search_routes import add_search_routes
+from ..api.all_routes import add_routes_for_programs, add_routes_of_page
 from ..api.server_routes import add_server_routes
-from ..api.set_check_program_routes import add_set_check_program_routes
-from ..api.set_check_routes import add_set_check_routes
-from ..api.strip_routes import add_strip_routes
-from ..api.training_routes import add_training_routes
-from ..api.word_routes import add_word_routes
 from ..errors import PseudowordError
 from ..ui import inspection_panel, jobs_panel, layers_tab, score_tab, search_tab, training_panel
 from .access import guarding_page, guarding_programs, knowing_programs
@@ -96,22 +83,10 @@ def add_routes(demo: gr.Blocks | None, app: FastAPI) -> None:
     page = [Depends(guarding_page(app, api_auth()))]
     add_server_routes(app, trainings(), knowing_programs(api_auth()))
     threading.Thread(target=find_jobs, name="jobs of before", daemon=True).start()
-    add_training_routes(app, trainings(), page)
-    add_job_routes(app, trainings(), page)
-    add_library_routes(app, inspector(), page)
-    add_word_routes(app, inspector(), page)
-    add_strip_routes(app, inspector().strips, page)
-    add_layer_routes(app, inspector(), page)
-    add_score_routes(app, scorings(), page)
-    add_search_routes(app, scorings().search, page)
-    add_set_check_routes(app, trainings().checks, page)
+    add_routes_of_page(app, trainings(), inspector(), scorings(), page)
     if shared.cmd_opts.api:
         programs = [Depends(guarding_programs(api_auth()))]
-        add_program_routes(app, trainings(), programs)
-        add_inspection_program_routes(app, inspector(), programs)
-        add_score_program_routes(app, scorings(), programs)
-        add_search_program_routes(app, scorings().search, programs)
-        add_set_check_program_routes(app, trainings().checks, programs)
+        add_routes_for_programs(app, trainings(), inspector(), scorings(), programs)
 
 
 def find_jobs() -> None:

@@ -13,20 +13,8 @@ from typing import Any
 from fastapi import FastAPI
 from fastapi.testclient import TestClient
 
-from pseudoword.api.inspection_program_routes import add_inspection_program_routes
-from pseudoword.api.job_routes import add_job_routes
-from pseudoword.api.layer_routes import add_layer_routes
-from pseudoword.api.library_routes import add_library_routes
-from pseudoword.api.program_routes import add_program_routes
-from pseudoword.api.score_program_routes import add_score_program_routes
-from pseudoword.api.score_routes import add_score_routes
-from pseudoword.api.search_routes import add_search_routes
+from pseudoword.api.all_routes import add_routes_for_programs, add_routes_of_page
 from pseudoword.api.server_routes import add_server_routes
-from pseudoword.api.set_check_program_routes import add_set_check_program_routes
-from pseudoword.api.set_check_routes import add_set_check_routes
-from pseudoword.api.strip_routes import add_strip_routes
-from pseudoword.api.training_routes import add_training_routes
-from pseudoword.api.word_routes import add_word_routes
 from pseudoword.jobs.clip_models import ClipModels
 from pseudoword.jobs.inspector import Inspector
 from pseudoword.jobs.job_board import JobBoard
@@ -119,19 +107,8 @@ def app_of(trainings: Trainings, inspector: Inspector, scorings: Scorings) -> Fa
         return asyncio.run(make())
     app = FastAPI()
     add_server_routes(app, trainings)
-    add_training_routes(app, trainings)
-    add_job_routes(app, trainings)
-    add_library_routes(app, inspector)
-    add_word_routes(app, inspector)
-    add_strip_routes(app, inspector.strips)
-    add_layer_routes(app, inspector)
-    add_score_routes(app, scorings)
-    add_search_routes(app, scorings.search)
-    add_set_check_routes(app, trainings.checks)
-    add_program_routes(app, trainings)
-    add_inspection_program_routes(app, inspector)
-    add_score_program_routes(app, scorings)
-    add_set_check_program_routes(app, trainings.checks)
+    add_routes_of_page(app, trainings, inspector, scorings)
+    add_routes_for_programs(app, trainings, inspector, scorings)
     return app
 
 
