@@ -122,10 +122,11 @@
     return element;
   };
 
-  // What came of a job that is no training; its address is told to those alone who may look into it.
+  // What came of a job that is no training, but for the first sentence, which its row says; its address is told to those
+  // alone who may look into it.
   const outcome = (job) => {
     const box = make("div", "job-outcome");
-    for (const sentence of job.says) box.append(make("p", "small", sentence));
+    for (const sentence of job.says.slice(1)) box.append(make("p", "small", sentence));
     const at = `pseudoword/v1/${job.result}`;
     const isThere = job.result && ["finished", "stopped"].includes(job.state);
     if (job.kind === "layers" && job.result && job.done) box.append(picture(`${at}/sheet.png?v=${job.state}-${job.done}`, `The pictures of ${job.title}: ${job.about}`));

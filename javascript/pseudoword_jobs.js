@@ -84,13 +84,21 @@
     return parts.join(", ");
   };
 
+  // What a job shows of itself: the latest preview, or the first picture that it made or scored.
+  const thumbnailOf = (job) => {
+    if (job.preview !== null) return addressOf(job.id, `/previews/${job.preview}/small.jpg`);
+    const first = { layers: "0/0.png", scoring: "pictures/0.jpg" }[job.kind];
+    return first && job.result && job.done ? `pseudoword/v1/${job.result}/${first}` : "";
+  };
+
   const thumbnail = (job) => {
     const box = make("div", "job-thumbnail");
-    if (job.preview === null) return box;
+    const source = thumbnailOf(job);
+    if (!source) return box;
     const image = document.createElement("img");
     image.loading = "lazy";
     image.alt = "";
-    image.src = addressOf(job.id, `/previews/${job.preview}/small.jpg`);
+    image.src = source;
     image.addEventListener("error", () => image.remove());
     box.append(image);
     return box;

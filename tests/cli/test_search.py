@@ -116,5 +116,5 @@ def test_ctrl_c_keeps_what_was_read(run: Run, tmp_path: Path, monkeypatch: pytes
 
     monkeypatch.setattr(ClipScorer, "features_of_pixels", interrupted)
     assert "what was read is kept" in run(tmp_path / "pictures", "x", code=130)["last"]
-    assert run(tmp_path / "pictures", "x", "--as-it-is")["last"]["pictures"] == 32
+    assert run(tmp_path / "pictures", "x", "--as-it-is")["last"]["pictures"] == calls[0] < 80
     assert run(tmp_path / "pictures", "x")["last"]["pictures"] == 80
