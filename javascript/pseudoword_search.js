@@ -9,6 +9,7 @@
   const HITS = 48;
   const UNDER_WAY = ["waiting", "looking", "reading"];
   const ROUTE = "pseudoword/v1/search";
+  const FILTERS = ["since", "until", "checkpoint", "least", "most", "words"];
 
   const state = { text: "", like: "", sample: null, model: "", folder: "", since: "", until: "", checkpoint: "", least: "", most: "", words: "" };
   let shown = null; // the hits that are shown: the last answer, all its hits so far, and the query they answer
@@ -428,8 +429,10 @@
       const isNew = !shown || now.pictures !== index?.pictures;
       const isIdle = !state.text && !state.like && !chosen && !part("hits").contains(document.activeElement);
       const hasFoundNone = shown?.hits.length === 0;
+      const isFiltered = FILTERS.some((name) => state[name]);
       drawIndex(now);
-      if (isNew && (isIdle || hasFoundNone) && now.pictures) search(); // the latest, before anything is looked for
+      // The latest, before anything is looked for; and again where there must be some, which came after the last answer.
+      if (now.pictures && ((isNew && (isIdle || hasFoundNone)) || (isIdle && hasFoundNone && !isFiltered))) search();
     } catch (problem) {
       if (mine !== looked) return;
       index = null;
