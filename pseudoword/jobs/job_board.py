@@ -4,17 +4,19 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Collection, Iterator
+from contextlib import suppress
 from typing import Protocol
 
-from ..errors import JobError
+from ..errors import JobError, NoSuchJob, TrainingError
 from .found_runs import Found
 from .host import Host
 from .job_queue import CPU, JobQueue, SteeredWork, Work
 from .job_states import ENDED
 from .job_store import FILE, Job
 from .observed_store import ObservedStore
-from .run_files import remove_folder
+from .run_files import put_away, remove_folder
 
+DELETED = ".deleted"  # among the runs: what is being removed, called by its job's id
 REMOVED_WITHIN_S = 30.0
 ENDS_WITHIN_S = 60.0
 
@@ -59,6 +61,7 @@ class JobBoard:
         """Find what there was before this start; done before anything else that needs it. Raises JobError."""
         with self._opening:
             if not self._is_open:
+                self._delete_rest()
                 self.queue.take_over(self._recovered)
                 known = self.queue.store.folders()
                 for kind in self.kinds.values():
@@ -103,9 +106,11 @@ class JobBoard:
             work.wait(REMOVED_WITHIN_S)
         else:
             self._check_is_here(job)
+        away = self.host.runs / DELETED / job.id
         if job.folder:
-            remove_folder(self.host.runs / job.folder)
+            put_away(self.host.runs / job.folder, away)
         self.queue.delete(job.id)
+        remove_folder(away)
 
     def note(self, job: Job) -> None:
         """Write into its folder whose `job` is, where it has one. Raises PseudowordError."""
@@ -115,6 +120,14 @@ class JobBoard:
     def route_of(self, job: Job) -> str:
         """Where what came of `job` can be seen, below the routes' prefix; "" where only the list tells of it."""
         return self.kinds[job.kind].route_of(job) if job.kind in self.kinds else ""
+
+    def _delete_rest(self) -> None:
+        """Delete what a server that was killed did not delete to the end."""
+        for away in (self.host.runs / DELETED).glob("*"):
+            with suppress(NoSuchJob):
+                self.queue.store.delete(away.name)
+            with suppress(TrainingError):  # another time
+                remove_folder(away)
 
     def _recovered(self, job: Job) -> Work:
         if job.kind in self.kinds:

@@ -26,6 +26,17 @@ def remove_folder(folder: Path) -> None:
         raise TrainingError(f"The run {folder.name!r} could not be removed whole ({problem.strerror}).") from problem
 
 
+def put_away(folder: Path, away: Path) -> None:
+    """Let `folder`, where it is there, be at `away` all at once; removing takes longer. Raises TrainingError."""
+    try:
+        away.parent.mkdir(exist_ok=True)
+        folder.replace(away)
+    except FileNotFoundError:
+        return
+    except OSError as problem:
+        raise TrainingError(f"The run {folder.name!r} could not be removed ({problem.strerror}).") from problem
+
+
 def changed_at(folder: Path) -> float:
     """When `folder` last changed, in seconds since 1970; 0 where it is gone, as others may remove it meanwhile."""
     try:

@@ -292,3 +292,25 @@ def test_an_unknown_run_cannot_go_on(trainings: Trainings) -> None:
     for name in ("nothing", "../..", "/etc"):
         with pytest.raises(TrainingError, match="no interrupted run"):
             trainings.go_on(name)
+
+
+@pytest.mark.parametrize("killed_in", ["job_queue.JobQueue.delete", "job_board.remove_folder"])
+def test_a_deletion_in_which_the_server_was_killed_is_finished_by_the_next_start(
+    trainings: Trainings, pictures: list[Path], monkeypatch: pytest.MonkeyPatch, killed_in: str
+) -> None:
+    training = trainings.start(settings(), pictures, uploaded=False)
+    training.wait(60)
+
+    def killed(*given: object) -> None:
+        raise SystemExit
+
+    with monkeypatch.context() as patch:
+        patch.setattr(f"pseudoword.jobs.{killed_in}", killed)
+        with pytest.raises(SystemExit):
+            trainings.board.delete(trainings.queue.store.job(training.id))
+    trainings.end()
+    after = Trainings(trainings.host)
+    after.open()
+    assert after.queue.store.jobs() == ([], 0) and not list(trainings.host.runs.glob("*/*"))
+    after.start(settings(), pictures, uploaded=False).wait(60)  # its name is free
+    after.end()
