@@ -62,7 +62,7 @@ def measure(work: Path, people: int = PEOPLE, seconds: float = SECONDS, old_jobs
             "exit code at the end": exit_code,
             **found,
             "old jobs missing": len(set(old) - still_old),
-            "finished words that cannot be read": unreadable(studio.runs, [*finished, *still_old]),
+            **words_lost(studio.runs, [*finished, *still_old], told),
             "jobs page, seconds": spread(told.page_s),
             "goal of the jobs page, p95, seconds": GOAL_PAGE_S,
             "others, seconds": {route: spread(each) for route, each in sorted(told.other_s.items())},
@@ -121,15 +121,22 @@ def standing(jobs: Sequence[dict[str, Any]], told: Told) -> dict[str, Any]:
     }
 
 
-def unreadable(runs: Path, finished: Collection[str]) -> int:
-    """How many of these words do not load from the file in their run's folder."""
-    missing = 0
+def unreadable(runs: Path, finished: Collection[str]) -> list[str]:
+    """Those of these words that do not load from the file in their run's folder."""
+    missing = []
     for title in finished:
         try:
             load_embedding(runs / title / f"{title}.safetensors")
         except PseudowordError:
-            missing += 1
+            missing.append(title)
     return missing
+
+
+def words_lost(runs: Path, finished: Collection[str], told: Told) -> dict[str, int]:
+    """How many of these words cannot be read, and of how many of them somebody had asked for the deletion."""
+    missing = unreadable(runs, finished)
+    asked = sum(title in told.deleted | told.unsure for title in missing)
+    return {"finished words that cannot be read": len(missing), "of which somebody deletes": asked}
 
 
 def quarters(memory: Sequence[float]) -> dict[str, int]:

@@ -21,7 +21,7 @@ from pseudoword.jobs.job_file import connected
 from pseudoword.jobs.job_store import FILE
 from tools.pages import table
 
-from .crowd import OLD_JOBS, PEOPLE, answers, drain, names_of, old_settings, standing, unreadable
+from .crowd import OLD_JOBS, PEOPLE, answers, drain, names_of, old_settings, standing, unreadable, words_lost
 from .crowd_people import PREFIX, SETTINGS, Told, crowd
 from .crowd_studio import ADMIN, CrowdStudio, make_old_jobs
 from .webui.place import circumstances
@@ -66,7 +66,7 @@ def measure(work: Path, people: int = PEOPLE, kills: int = KILLS, old_jobs: int 
             "errors nobody caught, in the log": studio.tracebacks,
             **standing(jobs, told),
             "what was not sound after a restart": problems,
-            "finished words that cannot be read": unreadable(studio.runs, [*finished, *old]),
+            **words_lost(studio.runs, [*finished, *old], told),
             "interrupted trainings that went on": len(lost_steps),
             "steps lost of one that went on, most": max(lost_steps, default=0),
             "steps between checkpoints": CHECKPOINT_EVERY,
