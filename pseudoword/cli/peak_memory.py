@@ -3,16 +3,28 @@
 from __future__ import annotations
 
 import sys
+from pathlib import Path
 
 
 def peak_memory_mb() -> float | None:
     """The most memory that this process ever held at once, in MB (10⁶ bytes); None where the system does not say."""
     if sys.platform == "win32":
         return _peak_on_windows()
+    if sys.platform == "linux":
+        return _peak_on_linux()
     import resource
 
     peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
     return peak / 1e6 if sys.platform == "darwin" else peak * 1024 / 1e6
+
+
+def _peak_on_linux() -> float | None:
+    """getrusage would count the memory that the process which started this one had at that moment."""
+    try:
+        status = Path("/proc/self/status").read_text(encoding="ascii")
+        return int(status.partition("VmHWM:")[2].split()[0]) * 1024 / 1e6
+    except (OSError, ValueError, IndexError):
+        return None
 
 
 def _peak_on_windows() -> float | None:

@@ -107,6 +107,15 @@ def test_the_demos_word_is_no_word_of_any_vocabulary() -> None:
     check_new_word(demo.WORD, BytePairTokenizer.clip())
 
 
+@pytest.mark.skipif(sys.platform != "linux", reason="other systems tell it otherwise")
+def test_the_peak_of_memory_is_not_that_of_the_process_which_started_this_one() -> None:
+    ballast = b"x" * 500_000_000
+    program = "from pseudoword.cli.peak_memory import peak_memory_mb; print(peak_memory_mb())"
+    environment = {**os.environ, "PYTHONPATH": str(ROOT)}
+    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, env=environment, check=True)
+    assert 5 < float(done.stdout) < len(ballast) / 1e6
+
+
 @pytest.mark.slow
 @pytest.mark.skipif(not CHECKPOINT.exists(), reason="the built-in model is not there yet")
 def test_the_demo_teaches_the_built_in_model(world: World) -> None:

@@ -19,6 +19,6 @@ def open_tab(page: Any, name: str) -> None:
             page.wait_for_timeout(300)
             if item.is_visible():
                 break
-        item.click()
+        item.evaluate("button => button.click()")  # also where it has closed again in this moment
     else:
         page.click(f"role=tab[name='{name}']")
