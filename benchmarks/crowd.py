@@ -10,7 +10,7 @@ import json
 import tempfile
 import time
 from collections import Counter
-from collections.abc import Collection, Sequence
+from collections.abc import Callable, Collection, Sequence
 from pathlib import Path
 from statistics import median
 from typing import Any
@@ -175,17 +175,16 @@ def as_table(figures: dict[str, Any]) -> str:
     return table([title, "Measured", "Goal"], rows)
 
 
-def main() -> None:
-    """A run of another size."""
-    parser = argparse.ArgumentParser(prog="python -m benchmarks.crowd", description=__doc__)
-    parser.add_argument("--people", type=int, default=PEOPLE)
-    parser.add_argument("--seconds", type=float, default=SECONDS)
-    parser.add_argument("--old-jobs", type=int, default=OLD_JOBS)
+def run_smaller(measure: Callable[..., dict[str, Any]], program: str, about: str | None, **usual: float) -> None:
+    """Run `measure` with what the command line of `program` gives in the place of `usual`, and print its figures."""
+    parser = argparse.ArgumentParser(prog=f"python -m {program}", description=about)
+    for name, value in usual.items():
+        parser.add_argument(f"--{name.replace('_', '-')}", type=type(value), default=value)
     chosen = parser.parse_args()
     with tempfile.TemporaryDirectory(prefix="pseudoword-bench-") as folder:
-        figures = measure(Path(folder), chosen.people, chosen.seconds, chosen.old_jobs)
+        figures = measure(Path(folder), **vars(chosen))
     print(json.dumps(figures, indent=1))
 
 
 if __name__ == "__main__":
-    main()
+    run_smaller(measure, "benchmarks.crowd", __doc__, people=PEOPLE, seconds=SECONDS, old_jobs=OLD_JOBS)

@@ -5,12 +5,9 @@
 
 from __future__ import annotations
 
-import argparse
 import contextlib
-import json
 import random
 import sqlite3
-import tempfile
 import time
 from collections.abc import Mapping
 from pathlib import Path
@@ -21,7 +18,18 @@ from pseudoword.jobs.job_file import connected
 from pseudoword.jobs.job_store import FILE
 from tools.pages import table
 
-from .crowd import OLD_JOBS, PEOPLE, answers, drain, names_of, old_settings, standing, unreadable, words_lost
+from .crowd import (
+    OLD_JOBS,
+    PEOPLE,
+    answers,
+    drain,
+    names_of,
+    old_settings,
+    run_smaller,
+    standing,
+    unreadable,
+    words_lost,
+)
 from .crowd_people import PREFIX, SETTINGS, Told, crowd
 from .crowd_studio import ADMIN, CrowdStudio, make_old_jobs
 from .webui.place import circumstances
@@ -137,17 +145,5 @@ def as_table(figures: dict[str, Any]) -> str:
     return table([title, "Measured", "Goal"], rows)
 
 
-def main() -> None:
-    """A run of another size."""
-    parser = argparse.ArgumentParser(prog="python -m benchmarks.crowd_kills", description=__doc__)
-    parser.add_argument("--people", type=int, default=PEOPLE)
-    parser.add_argument("--kills", type=int, default=KILLS)
-    parser.add_argument("--old-jobs", type=int, default=OLD_JOBS)
-    chosen = parser.parse_args()
-    with tempfile.TemporaryDirectory(prefix="pseudoword-bench-") as folder:
-        figures = measure(Path(folder), chosen.people, chosen.kills, chosen.old_jobs)
-    print(json.dumps(figures, indent=1))
-
-
 if __name__ == "__main__":
-    main()
+    run_smaller(measure, "benchmarks.crowd_kills", __doc__, people=PEOPLE, kills=KILLS, old_jobs=OLD_JOBS)

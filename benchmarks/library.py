@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import os
-import subprocess
 import sys
 import time
 from pathlib import Path
@@ -17,7 +16,9 @@ from pseudoword.inspect.library_table import scan
 from tools.pages import table
 
 from . import library_page
+from .process_memory import forgotten_peak_megabytes, megabytes_told_by, peak_since_then_megabytes
 
+PROGRAM = "benchmarks.library"
 FILES, MANY_FILES = 1000, 5000
 GOALS = {
     "first scan, s": 5.0,
@@ -44,9 +45,11 @@ def measure(folder: Path) -> dict[str, Any]:
         "scan from the cache, s": round(later, 3),
         **library_page.measure(few, folder / "studio"),
         "goals": GOALS,
-        f"memory grown by {FILES} files, MB": megabytes_grown(few, folder / "few-cache"),
-        f"memory grown by {MANY_FILES} files, MB": megabytes_grown(many, folder / "many-cache"),
-        f"memory grown by {MANY_FILES} files from the cache, MB": megabytes_grown(many, folder / "many-cache"),
+        f"memory grown by {FILES} files, MB": megabytes_told_by(PROGRAM, few, folder / "few-cache"),
+        f"memory grown by {MANY_FILES} files, MB": megabytes_told_by(PROGRAM, many, folder / "many-cache"),
+        f"memory grown by {MANY_FILES} files from the cache, MB": megabytes_told_by(
+            PROGRAM, many, folder / "many-cache"
+        ),
         "load average, 1 min": round(os.getloadavg()[0], 1) if hasattr(os, "getloadavg") else None,
     }
 
@@ -77,26 +80,12 @@ def scan_seconds(folder: Path, cache: Path) -> float:
     return took
 
 
-def megabytes_grown(folder: Path, cache: Path) -> float:
-    """How much more memory than at its start a process needed at most to look at `folder`."""
-    command = [sys.executable, "-m", "benchmarks.library", str(folder), str(cache)]
-    done = subprocess.run(command, capture_output=True, text=True, check=True)
-    return float(json.loads(done.stdout))
-
-
-def peak_kilobytes() -> int:
-    """The most memory that this process had since `/proc/self/clear_refs` was told to forget (Linux)."""
-    status = Path("/proc/self/status").read_text(encoding="ascii")
-    return int(status.partition("VmHWM:")[2].split()[0])
-
-
 def print_growth(folder: Path, cache: Path) -> None:
-    """The program of `megabytes_grown`'s process."""
+    """How much more memory than at its start this process needs at most to look at `folder`, in MB, as JSON."""
     scan([folder / "0"])  # what is loaded or made once, with a card or two
-    Path("/proc/self/clear_refs").write_text("5", encoding="ascii")  # imports needed more, which would hide it
-    before = peak_kilobytes()
+    before = forgotten_peak_megabytes()
     scan([folder], cache)
-    print(json.dumps(round((peak_kilobytes() - before) / 1024, 1)))
+    print(json.dumps(round(peak_since_then_megabytes() - before, 1)))
 
 
 def as_table(figures: dict[str, Any]) -> str:

@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import json
 import os
-import re
-import subprocess
 import sys
 import time
 from collections.abc import Callable
@@ -26,6 +24,7 @@ from pseudoword.scoring.folder import as_bytes
 from tools.pages import table
 
 from .library import YEAR_AGO_S
+from .process_memory import forgotten_peak_megabytes, megabytes_told_by, peak_since_then_megabytes
 
 ARCHITECTURE = "ViT-B-32"
 PICTURES, LOOPED, SIDE, ROUNDS = 128, 16, 512, 3  # a loop over all would take most of the time
@@ -64,8 +63,8 @@ def measure(folder: Path) -> dict[str, Any]:
         "of the bare encoder's pictures per second": round(speeds["folder"] / speeds["bare"], 3),
         "times as fast as a plain loop": round(speeds["folder"] / speeds["loop"], 2),
         "pictures/s from the cache": max(round(MANY_REMEMBERED / seconds_from_cache(many, scorer)) for _ in range(3)),
-        f"memory grown by {REMEMBERED} pictures, MB": megabytes_grown(few),
-        f"memory grown by {MANY_REMEMBERED} pictures, MB": megabytes_grown(many),
+        f"memory grown by {REMEMBERED} pictures, MB": megabytes_told_by("benchmarks.scoring", few),
+        f"memory grown by {MANY_REMEMBERED} pictures, MB": megabytes_told_by("benchmarks.scoring", many),
         "goals": GOALS,
         "load average, 1 min": round(os.getloadavg()[0], 1) if hasattr(os, "getloadavg") else None,
     }
@@ -138,33 +137,14 @@ def seconds_from_cache(folder: Path, scorer: ClipScorer, cache_path: Path | None
     return time.perf_counter() - began
 
 
-def megabytes_grown(folder: Path) -> float:
-    """How much more memory than for a tenth of `folder` a process needed at most to score all of it from the cache."""
-    command = [sys.executable, "-m", "benchmarks.scoring", str(folder)]
-    done = subprocess.run(command, capture_output=True, text=True, check=True)
-    return float(json.loads(done.stdout))
-
-
 def print_growth(folder: Path) -> None:
-    """The program of `megabytes_grown`'s process."""
+    """How much more memory than for a tenth of `folder` this process needs at most for all of it, from the cache."""
     scorer = random_scorer()
     cache = folder.with_suffix(".cache")
     seconds_from_cache(folder / "0", scorer, cache)
     before = forgotten_peak_megabytes()
     seconds_from_cache(folder, scorer, cache)
     print(json.dumps(round(peak_since_then_megabytes() - before, 1)))
-
-
-def forgotten_peak_megabytes() -> float:
-    """What this process has now; from here on its peak is counted anew (Linux)."""
-    Path("/proc/self/clear_refs").write_text("5")
-    return peak_since_then_megabytes()
-
-
-def peak_since_then_megabytes() -> float:
-    """The most memory that this process had since its peak was last forgotten (Linux)."""
-    status = Path("/proc/self/status").read_text()
-    return int(re.search(r"VmHWM:\s+(\d+)", status)[1]) / 1024  # type: ignore[index]
 
 
 def as_table(figures: dict[str, Any]) -> str:

@@ -6,7 +6,6 @@ import json
 import os
 import shutil
 import statistics
-import subprocess
 import sys
 import time
 from collections.abc import Iterator
@@ -23,7 +22,7 @@ from pseudoword.scoring.index_table import Facts, Seen
 from pseudoword.scoring.picture_index import PictureIndex
 from tools.pages import table
 
-from .scoring import forgotten_peak_megabytes, peak_since_then_megabytes
+from .process_memory import forgotten_peak_megabytes, megabytes_told_by, peak_since_then_megabytes
 
 PICTURES, WIDTH = 1_000_000, 512
 AT_ONCE, SUB_FOLDERS = 50_000, 200
@@ -116,7 +115,7 @@ def search(folder: Path, kind: str) -> dict[str, Any]:
         "opening, s": round(opening, 2),
         "a search for words of the prompt, too, ms": round(words * 1000),
         "GB on the disk": round(sum(path.stat().st_blocks * 512 for path in (folder / "index").iterdir()) / 1e9, 2),
-        "memory grown by searching, MB": megabytes_grown(folder),
+        "memory grown by searching, MB": megabytes_told_by("benchmarks.search", folder),
     }
 
 
@@ -131,15 +130,11 @@ def best_rows(kind: str, queries: Tensor) -> np.ndarray:
     return rows.numpy()
 
 
-def megabytes_grown(folder: Path) -> float:
-    """How much memory of its own a process needed at most to open the index and search (Linux)."""
-    command = [sys.executable, "-m", "benchmarks.search", str(folder)]
-    done = subprocess.run(command, capture_output=True, text=True, check=True)
-    return float(json.loads(done.stdout))
-
-
 def print_growth(folder: Path) -> None:
-    """The program of `megabytes_grown`'s process. What is mapped from the disk is the system's, and not counted."""
+    """How much memory of its own this process needs at most to open the index and search.
+
+    What is mapped from the disk is the system's, and not counted.
+    """
     before = forgotten_peak_megabytes()
     with PictureIndex(folder / "index", IDENTITY, WIDTH) as index:
         opened = peak_since_then_megabytes() - before

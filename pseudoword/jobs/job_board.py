@@ -80,6 +80,12 @@ class JobBoard:
             work.wait_for_rest(ENDS_WITHIN_S)
         self.queue.end()
 
+    def job(self, id: str) -> Job:
+        """The job called `id`, as it stands now. Raises NoSuchJob."""
+        self.open()
+        self.queue.settle()
+        return self.queue.store.job(id)
+
     def steered(self, id: str) -> SteeredWork:
         """The work of a job, brought back to memory where it is not there: paused then.
 

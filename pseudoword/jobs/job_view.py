@@ -119,9 +119,7 @@ def compared(board: JobBoard, person: Person, ids: tuple[str, str]) -> dict[str,
 
 def looked_into(board: JobBoard, person: Person, id: str) -> Job:
     """The job called `id`, for who may look into it. Raises NoSuchJob, NotYours."""
-    board.open()
-    board.queue.settle()
-    job = board.queue.store.job(id)
+    job = board.job(id)
     person.check_may_look_into(job)
     return job
 

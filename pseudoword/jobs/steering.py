@@ -68,8 +68,6 @@ def delete(board: JobBoard, id: str, person: Person) -> None:
 
 
 def _own(board: JobBoard, id: str, person: Person) -> Job:
-    board.open()
-    board.queue.settle()
-    job = board.queue.store.job(id)
+    job = board.job(id)
     person.check_may(job)
     return job
