@@ -14,8 +14,8 @@ from pathlib import Path
 from typing import Any
 
 from pseudoword.errors import JobError
-from pseudoword.jobs.job_file import connected
-from pseudoword.jobs.job_store import FILE
+from pseudoword.jobs.store.job_file import connected
+from pseudoword.jobs.store.job_store import FILE
 from tools.pages import table
 
 from .crowd import (

@@ -16,8 +16,8 @@ import torch
 from PIL import Image
 
 from pseudoword.embedding import Embedding, save_embedding
-from pseudoword.jobs.found_runs import SOURCE, word_of, write_facts
-from pseudoword.jobs.job_store import FILE, Job, JobStore
+from pseudoword.jobs.store.found_runs import SOURCE, word_of, write_facts
+from pseudoword.jobs.store.job_store import FILE, Job, JobStore
 from pseudoword.training.run_folder import RunFolder
 
 from .studio_process import PATIENCE_S, StudioProcess

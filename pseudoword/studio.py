@@ -13,9 +13,9 @@ from .api.borders import Borders
 from .api.logins import Logins
 from .api.server_routes import HEALTH, add_server_routes
 from .api.uploads import MOST_BYTES
-from .jobs.inspector import Inspector
-from .jobs.scorings import Scorings
-from .jobs.trainings import Trainings
+from .jobs.library.inspector import Inspector
+from .jobs.scoring.scorings import Scorings
+from .jobs.training.trainings import Trainings
 from .ui import generation_panel, inspection_panel, jobs_panel, layers_tab, score_tab, search_tab, training_panel
 
 ROOT = Path(__file__).parents[1]  # the WebUI wants these at the top level of the repository

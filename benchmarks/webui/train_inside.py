@@ -84,7 +84,7 @@ def ours(name: str) -> None:
     from pseudoword.diffusion import BetweenPasses
     from pseudoword.hosts.webui.model import WebuiModel
     from pseudoword.hosts.webui.queue_turns import QueueTurns
-    from pseudoword.jobs.training_job import TrainingJob
+    from pseudoword.jobs.training.training_job import TrainingJob
     from pseudoword.training.dataset import find_pictures
     from pseudoword.training.events import Event, StepDone
     from pseudoword.training.run_folder import RunFolder

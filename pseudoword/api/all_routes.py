@@ -7,9 +7,9 @@ from typing import Any
 
 from fastapi import FastAPI
 
-from ..jobs.inspector import Inspector
-from ..jobs.scorings import Scorings
-from ..jobs.trainings import Trainings
+from ..jobs.library.inspector import Inspector
+from ..jobs.scoring.scorings import Scorings
+from ..jobs.training.trainings import Trainings
 from .inspection_program_routes import add_inspection_program_routes
 from .job_routes import add_job_routes
 from .layer_routes import add_layer_routes

@@ -21,10 +21,10 @@ from ..errors import (
 )
 from ..inspect.canvas import ThemeName
 from ..jobs.host import Host
-from ..jobs.people import check_same_site
-from ..jobs.shown_paths import hiding_folders as hiding_folders
-from ..jobs.shown_paths import shortened
-from ..jobs.shown_paths import without_folders as without_folders  # which most routes take from here
+from ..jobs.server.people import check_same_site
+from ..jobs.server.shown_paths import hiding_folders as hiding_folders
+from ..jobs.server.shown_paths import shortened
+from ..jobs.server.shown_paths import without_folders as without_folders  # which most routes take from here
 
 STATUS: Mapping[type[PseudowordError], int] = {
     TrainingError: 409,

@@ -21,11 +21,11 @@ from ..inspect.prompt_json import prompt_json
 from ..inspect.prompt_view import view_prompt
 from ..inspect.strips import Row, combination_row, contribution_row, interpolation_row
 from ..inspect.word_json import vectors_json
-from ..jobs.combination_saving import save_combination
-from ..jobs.combining import Combined, clip_tokenizer, combine, ingredients_of
-from ..jobs.inspector import Inspector
-from ..jobs.layer_inspection import layers_strip, loaded_encoders
-from ..jobs.remembered_layers import remember, remembered
+from ..jobs.layers.layer_inspection import layers_strip, loaded_encoders
+from ..jobs.layers.remembered_layers import remember, remembered
+from ..jobs.library.combination_saving import save_combination
+from ..jobs.library.combining import Combined, clip_tokenizer, combine, ingredients_of
+from ..jobs.library.inspector import Inspector
 from . import inspection_schemas as schemas
 from .answers import job_called, refuse_other_sites, telling
 from .sentence_route import SentenceRoute, answered, refusals

@@ -10,7 +10,7 @@ from typing import Any, Literal
 from pydantic import BaseModel, Field, StrictBool, StrictFloat, StrictInt, StrictStr
 
 from ..embedding import FileFormat
-from ..jobs.strip_job import State
+from ..jobs.strips.strip_job import State
 
 StripKind = Literal["vectors", "between", "expression", "layers"]
 

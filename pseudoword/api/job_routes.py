@@ -11,12 +11,12 @@ from fastapi import APIRouter, Depends, FastAPI, HTTPException, Request, Respons
 from fastapi.responses import FileResponse
 
 from ..jobs import steering
-from ..jobs.compared_curves import compared_curves
 from ..jobs.job_queue import SteeringOrder
 from ..jobs.job_view import ROWS, compared, detailed, files_of, listed, looked_into
-from ..jobs.people import COOKIE, KEPT_S, Person, new_session
-from ..jobs.run_pictures import thumbnail, training_picture
-from ..jobs.trainings import Trainings
+from ..jobs.server.people import COOKIE, KEPT_S, Person, new_session
+from ..jobs.training.compared_curves import compared_curves
+from ..jobs.training.run_pictures import thumbnail, training_picture
+from ..jobs.training.trainings import Trainings
 from ..training.curve import curve_picture
 from ..training.history import read_history
 from .answers import drawing, hiding_folders, refuse_other_sites, shade_of, telling

@@ -9,9 +9,9 @@ from fastapi import FastAPI, Response
 
 from ..inspect.prompt_layers import prompt_layers_table
 from ..inspect.prompt_layers_plot import prompt_layers_plot
-from ..jobs.inspector import Inspector
-from ..jobs.layer_inspection import inside
-from ..jobs.remembered_layers import remembered, remembered_says
+from ..jobs.layers.layer_inspection import inside
+from ..jobs.layers.remembered_layers import remembered, remembered_says
+from ..jobs.library.inspector import Inspector
 from .answers import drawing, shade_of, telling
 
 PREFIX = "/pseudoword/v1/layers"

@@ -16,8 +16,8 @@ from ..diffusion import Architecture
 from ..errors import DatasetError
 from ..inspect.library_row import LibraryRow, ModelShape
 from ..inspect.library_view import COLUMNS, RowFilter, filtered, ordered, to_csv
-from ..jobs.inspector import Inspector
-from ..jobs.library_reader import LibraryReading
+from ..jobs.library.inspector import Inspector
+from ..jobs.library.library_reader import LibraryReading
 from .answers import refuse_other_sites, telling
 
 PREFIX = "/pseudoword/v1/library"

@@ -6,7 +6,7 @@ import secrets
 from collections.abc import Collection, Mapping
 from typing import Any
 
-from ..jobs.people import credentials_in
+from ..jobs.server.people import credentials_in
 
 REALM = "Pseudoword"
 

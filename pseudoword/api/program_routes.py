@@ -16,10 +16,10 @@ from typing import Any
 from fastapi import APIRouter, Depends, FastAPI, HTTPException, Request, params
 
 from ..errors import SettingsError
-from ..jobs.job_store import Job
-from ..jobs.people import Person
-from ..jobs.training_job import ENDED, State, TrainingJob
-from ..jobs.trainings import Trainings
+from ..jobs.server.people import Person
+from ..jobs.store.job_store import Job
+from ..jobs.training.training_job import ENDED, State, TrainingJob
+from ..jobs.training.trainings import Trainings
 from ..training.settings import Description, TrainSettings, describe_settings
 from . import schemas
 from .answers import refuse_other_sites, telling

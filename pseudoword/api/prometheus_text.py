@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from itertools import accumulate
 from typing import Literal
 
-from ..jobs.measures import Durations
+from ..jobs.server.measures import Durations
 
 CONTENT_TYPE = "text/plain; version=0.0.4; charset=utf-8"
 

@@ -10,7 +10,7 @@ from typing import Any, Literal
 
 from pydantic import BaseModel, Field, StrictBool, StrictFloat, StrictInt, StrictStr
 
-from ..jobs.training_job import State
+from ..jobs.training.training_job import State
 
 
 class UploadedPicture(BaseModel, extra="forbid"):

@@ -15,9 +15,9 @@ from fastapi import APIRouter, Depends, FastAPI, Request, params
 
 from ..embedding.metadata import encodable
 from ..errors import SettingsError
-from ..jobs.people import Person
-from ..jobs.score_request import NamedPicture, ScoreRequest
-from ..jobs.scorings import Scorings
+from ..jobs.scoring.score_request import NamedPicture, ScoreRequest
+from ..jobs.scoring.scorings import Scorings
+from ..jobs.server.people import Person
 from ..scoring.zero_shot import TEMPLATES
 from . import score_schemas as schemas
 from .answers import job_called, refuse_other_sites, telling

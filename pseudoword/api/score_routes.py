@@ -8,10 +8,10 @@ from typing import Any
 from fastapi import FastAPI, HTTPException, Response
 
 from ..jobs.host import Host
-from ..jobs.score_job import ScoreJob, ScoreWatched
-from ..jobs.score_picture import FORMS, Figure, score_picture
-from ..jobs.score_result import ScoreResult, result_table
-from ..jobs.scorings import Scorings
+from ..jobs.scoring.score_job import ScoreJob, ScoreWatched
+from ..jobs.scoring.score_picture import FORMS, Figure, score_picture
+from ..jobs.scoring.score_result import ScoreResult, result_table
+from ..jobs.scoring.scorings import Scorings
 from ..scoring.models import BUILT_IN_KNOWS, ClipModel
 from ..training.contact_sheet import png_bytes
 from .answers import drawing, job_called, telling, without_folders

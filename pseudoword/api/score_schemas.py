@@ -9,8 +9,8 @@ from typing import Any
 
 from pydantic import BaseModel, Field, StrictStr
 
-from ..jobs.clip_downloads import State as DownloadState
-from ..jobs.score_job import State
+from ..jobs.scoring.clip_downloads import State as DownloadState
+from ..jobs.scoring.score_job import State
 from ..scoring.long_texts import LongTexts
 
 

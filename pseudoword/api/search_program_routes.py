@@ -13,8 +13,8 @@ from fastapi import APIRouter, Depends, FastAPI, Request, params
 
 from ..embedding.metadata import encodable
 from ..errors import SettingsError
-from ..jobs.picture_search import PictureSearch
-from ..jobs.search_question import Question
+from ..jobs.search.picture_search import PictureSearch
+from ..jobs.search.search_question import Question
 from . import search_schemas as schemas
 from .answers import refuse_other_sites, telling
 from .schemas import UploadedPicture

@@ -18,10 +18,10 @@ from fastapi.responses import FileResponse
 from ..decoding import load_picture
 from ..embedding.metadata import encodable
 from ..errors import DatasetError, SettingsError
-from ..jobs.people import Person
-from ..jobs.picture_index_job import UNDER_WAY
-from ..jobs.picture_search import Asked, OpenIndex, PictureSearch, id_of
-from ..jobs.search_question import Question
+from ..jobs.search.picture_index_job import UNDER_WAY
+from ..jobs.search.picture_search import Asked, OpenIndex, PictureSearch, id_of
+from ..jobs.search.search_question import Question
+from ..jobs.server.people import Person
 from ..scoring.index_table import Seen
 from ..scoring.infotext import infotext_in
 from ..scoring.picture_index import Found, Hit

@@ -16,8 +16,8 @@ from fastapi.responses import JSONResponse
 import pseudoword
 
 from ..errors import JobError, NotYours
-from ..jobs.limits import bytes_below
-from ..jobs.trainings import Trainings
+from ..jobs.server.limits import bytes_below
+from ..jobs.training.trainings import Trainings
 from .prometheus_text import CONTENT_TYPE, Figure, Histogram, counter, gauge, prometheus_text
 
 PREFIX = "/pseudoword/v1"

@@ -14,9 +14,9 @@ from fastapi import APIRouter, Depends, FastAPI, params
 
 from ..embedding.metadata import encodable
 from ..errors import PseudowordError, SettingsError
-from ..jobs.set_check_job import SetCheckJob
-from ..jobs.set_check_request import CheckRequest
-from ..jobs.set_checks import SetChecks
+from ..jobs.set_check.set_check_job import SetCheckJob
+from ..jobs.set_check.set_check_request import CheckRequest
+from ..jobs.set_check.set_checks import SetChecks
 from ..training.settings import TrainSettings
 from . import set_check_schemas as schemas
 from .answers import job_called, refuse_other_sites, telling

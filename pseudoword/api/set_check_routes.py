@@ -8,8 +8,8 @@ from typing import Any
 from fastapi import FastAPI, HTTPException, Response
 
 from ..jobs.host import Host
-from ..jobs.set_check_job import SetCheckWatched
-from ..jobs.set_checks import SetChecks
+from ..jobs.set_check.set_check_job import SetCheckWatched
+from ..jobs.set_check.set_checks import SetChecks
 from ..training.set_check import checked_json
 from .answers import job_called, without_folders
 

@@ -9,7 +9,7 @@ from typing import Any
 
 from pydantic import BaseModel, Field, StrictBool, StrictStr
 
-from ..jobs.set_check_job import State
+from ..jobs.set_check.set_check_job import State
 from ..training.set_check import Kind
 from .schemas import UploadedPicture
 

@@ -13,8 +13,8 @@ from ..inspect.layer_scores_plot import layer_scores_plot
 from ..inspect.strip_plots import strip_plot
 from ..inspect.strips import Similarities, similarities_table
 from ..jobs.host import Host
-from ..jobs.strip_job import RowFigures, StripJob, StripWatched
-from ..jobs.strips import Strips
+from ..jobs.strips.strip_job import RowFigures, StripJob, StripWatched
+from ..jobs.strips.strips import Strips
 from ..jobs.watched_job import ENDED
 from .answers import drawing, job_called, shade_of, telling, without_folders
 

@@ -10,8 +10,8 @@ from fastapi import FastAPI, HTTPException, Request, Response
 from fastapi.responses import FileResponse
 
 from ..errors import NotYours
-from ..jobs.training_job import TrainingJob, Watched
-from ..jobs.trainings import Trainings
+from ..jobs.training.training_job import TrainingJob, Watched
+from ..jobs.training.trainings import Trainings
 from ..training.curve import curve_picture
 from ..training.history import read_history
 from .answers import drawing, telling, without_folders

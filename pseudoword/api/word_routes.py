@@ -12,7 +12,7 @@ from ..errors import ModelError
 from ..inspect import plots, tables
 from ..inspect.figures import WordFigures, widths_of
 from ..inspect.word_json import findings_json, relations_json, vectors_json
-from ..jobs.inspector import Examined, Inspector
+from ..jobs.library.inspector import Examined, Inspector
 from .answers import drawing, shade_of, telling
 
 PREFIX = "/pseudoword/v1/words"

@@ -8,15 +8,15 @@ from pathlib import Path
 
 from ..embedding.metadata import encodable
 from ..errors import DatasetError, SettingsError
-from ..jobs.clip_models import ClipModels, given_model
 from ..jobs.host import Host
-from ..jobs.set_check_job import SetCheckJob, SetCheckWatched
-from ..jobs.set_check_request import CheckRequest
-from ..jobs.set_checks import SetChecks
-from ..jobs.strip_job import picture_in
+from ..jobs.library.words import RUNS
+from ..jobs.scoring.clip_models import ClipModels, given_model
+from ..jobs.set_check.set_check_job import SetCheckJob, SetCheckWatched
+from ..jobs.set_check.set_check_request import CheckRequest
+from ..jobs.set_check.set_checks import SetChecks
+from ..jobs.strips.strip_job import picture_in
 from ..jobs.turns import Turns
 from ..jobs.watched_job import ENDED
-from ..jobs.words import RUNS
 from ..training.contact_sheet import png_bytes
 from ..training.contact_sheet import row_of as row_of_pictures
 from ..training.set_check import Checked, checked_json

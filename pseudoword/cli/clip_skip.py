@@ -15,14 +15,14 @@ from ..errors import ModelError, SettingsError
 from ..hosts.diffusers import StandaloneModel
 from ..inspect.layer_scores import LayerScores, scores_table
 from ..inspect.strips import layers_row
-from ..jobs.checkpoint_layers import FILE as CHECKPOINT_LAYERS
-from ..jobs.checkpoint_layers import CheckpointLayers
 from ..jobs.host import Host
-from ..jobs.remembered_layers import remember
-from ..jobs.strip_job import StripJob
-from ..jobs.strips import HIGHEST_SEED, MOST_SEEDS, Strips
+from ..jobs.layers.checkpoint_layers import FILE as CHECKPOINT_LAYERS
+from ..jobs.layers.checkpoint_layers import CheckpointLayers
+from ..jobs.layers.remembered_layers import remember
+from ..jobs.library.words import RUNS, trained_words, words_at, words_said
+from ..jobs.strips.strip_job import StripJob
+from ..jobs.strips.strips import HIGHEST_SEED, MOST_SEEDS, Strips
 from ..jobs.turns import Turns
-from ..jobs.words import RUNS, trained_words, words_at, words_said
 from ..text.layer_choice import without_tags
 from ..text.layer_list import ALL, layer_list
 from .console import Console

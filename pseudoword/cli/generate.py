@@ -17,11 +17,11 @@ from ..diffusion import Conditioning, DiffusionModel, Sampling
 from ..embedding import Embedding
 from ..embedding.whole_file import write_whole
 from ..errors import ModelError, SettingsError
-from ..jobs.checkpoint_layers import FILE as CHECKPOINT_LAYERS
-from ..jobs.checkpoint_layers import CheckpointLayers
+from ..jobs.layers.checkpoint_layers import FILE as CHECKPOINT_LAYERS
+from ..jobs.layers.checkpoint_layers import CheckpointLayers
+from ..jobs.layers.remembered_layers import layers_for
+from ..jobs.library.words import RUNS, TrainedWord, trained_words, words_at, words_said
 from ..jobs.picture_portions import portions
-from ..jobs.remembered_layers import layers_for
-from ..jobs.words import RUNS, TrainedWord, trained_words, words_at, words_said
 from ..text import encode_negative, encode_prompts
 from ..text.layer_choice import parse_layers
 from .console import Console

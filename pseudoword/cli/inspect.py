@@ -13,7 +13,7 @@ from ..errors import EmbeddingFileError, SettingsError
 from ..inspect.editing import save_edited
 from ..inspect.library_table import LibraryTable, scan
 from ..inspect.library_view import RowFilter, filtered, ordered, to_csv, to_json
-from ..jobs.words import words_at
+from ..jobs.library.words import words_at
 from .console import Console
 from .model_choice import add_model_flags, load_chosen_model
 

@@ -9,8 +9,8 @@ from ipaddress import ip_address
 
 from ..errors import SettingsError
 from ..jobs.host import CPU_JOBS
-from ..jobs.limits import EXAMPLE, Limits, parse_limits
-from ..jobs.people import People, check_login, user_let_in
+from ..jobs.server.limits import EXAMPLE, Limits, parse_limits
+from ..jobs.server.people import People, check_login, user_let_in
 
 
 @dataclass(frozen=True)

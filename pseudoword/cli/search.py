@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 from ..decoding import load_picture
 from ..embedding.metadata import encodable
 from ..errors import DatasetError, SettingsError
-from ..jobs.search_question import Question
+from ..jobs.search.search_question import Question
 from ..scoring.clip import IMAGES_AT_ONCE
 from ..scoring.folder import middle_of
 from ..scoring.index_update import bring_up_to_date

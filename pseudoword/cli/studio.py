@@ -14,18 +14,18 @@ from typing import TYPE_CHECKING
 from ..diffusion import LoadedEncoders
 from ..errors import MissingExtra, SettingsError
 from ..hosts.vocabularies import read_vocabularies, vocabulary_widths
-from ..jobs.checkpoint_layers import FILE as CHECKPOINT_LAYERS
-from ..jobs.checkpoint_layers import CheckpointLayers
-from ..jobs.clip_models import ClipModels, given_model
 from ..jobs.host import Host, Shelf
-from ..jobs.inspector import Inspector
 from ..jobs.job_board import JobBoard
-from ..jobs.remembered_layers import wanted_clip_skip
-from ..jobs.scorings import Scorings
-from ..jobs.server_log import logging_to
-from ..jobs.trainings import Trainings
+from ..jobs.layers.checkpoint_layers import FILE as CHECKPOINT_LAYERS
+from ..jobs.layers.checkpoint_layers import CheckpointLayers
+from ..jobs.layers.remembered_layers import wanted_clip_skip
+from ..jobs.library.inspector import Inspector
+from ..jobs.library.words import RUNS, trained_words
+from ..jobs.scoring.clip_models import ClipModels, given_model
+from ..jobs.scoring.scorings import Scorings
+from ..jobs.server.server_log import logging_to
+from ..jobs.training.trainings import Trainings
 from ..jobs.turns import Turns
-from ..jobs.words import RUNS, trained_words
 from ..scoring.models import ClipModel
 from .console import Console
 from .model_choice import add_clip_flag, add_model_flags, check_clip_files, load_chosen_model, load_chosen_scorer

@@ -7,7 +7,7 @@ from pathlib import Path
 
 from ..embedding import load_embedding
 from ..errors import SettingsError, TrainingError
-from ..jobs.words import RUNS, check_is_free
+from ..jobs.library.words import RUNS, check_is_free
 from ..training.dataset import files_at, files_without, find_pictures
 from ..training.naming import check_new_word
 from ..training.run_folder import RunFolder

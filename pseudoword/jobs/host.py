@@ -11,11 +11,11 @@ from typing import TYPE_CHECKING, Any
 from torch import Tensor
 
 from ..diffusion import DiffusionModel, LoadedEncoders
-from .checkpoint_layers import CheckpointLayers
-from .clip_models import ClipModels
-from .limits import Limits
-from .measures import Measures
-from .people import People
+from .layers.checkpoint_layers import CheckpointLayers
+from .scoring.clip_models import ClipModels
+from .server.limits import Limits
+from .server.measures import Measures
+from .server.people import People
 from .slices import SLICE_S
 
 if TYPE_CHECKING:

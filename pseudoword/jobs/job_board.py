@@ -8,13 +8,13 @@ from contextlib import suppress
 from typing import Protocol
 
 from ..errors import JobError, NoSuchJob, TrainingError
-from .found_runs import Found
 from .host import Host
 from .job_queue import CPU, JobQueue, SteeredWork, Work
-from .job_states import ENDED
-from .job_store import FILE, Job
-from .observed_store import ObservedStore
-from .run_files import put_away, remove_folder
+from .store.found_runs import Found
+from .store.job_states import ENDED
+from .store.job_store import FILE, Job
+from .store.observed_store import ObservedStore
+from .training.run_files import put_away, remove_folder
 
 DELETED = ".deleted"  # among the runs: what is being removed, called by its job's id
 REMOVED_WITHIN_S = 30.0

@@ -12,9 +12,9 @@ from pathlib import Path
 from typing import Any, Literal, Protocol, TypeAlias, runtime_checkable
 
 from ..errors import JobError, NoSuchJob, PseudowordError
-from .job_states import ENDED, JobState
-from .job_store import FILE, Job, JobStore
-from .living_servers import LivingServer
+from .store.job_states import ENDED, JobState
+from .store.job_store import FILE, Job, JobStore
+from .store.living_servers import LivingServer
 from .turn_order import Estimate, estimates, in_turn, position_between
 
 log = logging.getLogger(__name__)

@@ -11,10 +11,10 @@ from ..training.run_folder import RunFolder
 from ..training.settings import FILE_PREFIX, describe_settings
 from .job_board import JobBoard
 from .job_queue import Standing
-from .job_states import OPEN, JobState
-from .job_store import Job
-from .people import ALONE, Person, shown_owner
-from .run_pictures import picture_count, preview_steps
+from .server.people import ALONE, Person, shown_owner
+from .store.job_states import OPEN, JobState
+from .store.job_store import Job
+from .training.run_pictures import picture_count, preview_steps
 from .turn_order import Estimate
 
 ROWS = 50

@@ -21,12 +21,12 @@ from typing import Any, Generic, TypeVar, cast
 
 from ..embedding.whole_file import write_whole
 from ..errors import EmbeddingFileError, JobError, LimitReached, PseudowordError
-from .found_runs import INTERRUPTED, Found
 from .job_board import JobBoard
 from .job_queue import Work
-from .job_states import ENDED, OPEN, JobState
-from .job_store import Job
-from .people import Person
+from .server.people import Person
+from .store.found_runs import INTERRUPTED, Found
+from .store.job_states import ENDED, OPEN, JobState
+from .store.job_store import Job
 from .watched_job import WAITS, Queued, State, WatchedJob
 
 FOLDER = ".jobs"  # among the runs

@@ -8,9 +8,9 @@ from dataclasses import dataclass
 from ..errors import JobError, NotYours
 from .job_board import JobBoard
 from .job_queue import SteeringOrder
-from .job_states import JobState
-from .job_store import Job
-from .people import Person
+from .server.people import Person
+from .store.job_states import JobState
+from .store.job_store import Job
 
 
 @dataclass(frozen=True)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
-from .job_store import Job
+from .store.job_store import Job
 
 
 @dataclass(frozen=True)

@@ -14,8 +14,8 @@ from typing import Any, ClassVar, Literal, TypeAlias
 from ..errors import ModelError, PseudowordError
 from ..training.memory import give_back_memory, out_of_memory_as
 from .job_queue import Standing, SteeringOrder
-from .job_states import JobState
 from .slices import Interrupted
+from .store.job_states import JobState
 from .turns import WantedTurns
 
 log = logging.getLogger(__name__)

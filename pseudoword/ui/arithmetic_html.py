@@ -9,7 +9,7 @@ from torch import Tensor
 from ..embedding import Embedding
 from ..errors import PseudowordError
 from ..inspect.vocabulary import Vocabulary
-from ..jobs.combining import Combined
+from ..jobs.library.combining import Combined
 from .messages import says
 from .word_html import FAMILIES, side_by_side, token_html
 

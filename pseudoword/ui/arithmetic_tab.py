@@ -9,9 +9,9 @@ import gradio as gr
 from ..errors import PseudowordError, SettingsError
 from ..inspect.expression_parser import printed_name
 from ..inspect.strips import Row, combination_row
-from ..jobs.combination_saving import save_combination
-from ..jobs.combining import combine, ingredients_of
-from ..jobs.inspector import Inspector
+from ..jobs.library.combination_saving import save_combination
+from ..jobs.library.combining import combine, ingredients_of
+from ..jobs.library.inspector import Inspector
 from . import gradio_versions
 from .arithmetic_html import combined_html, problem_html
 from .offered_lists import Lists

@@ -8,7 +8,7 @@ from typing import Any
 import gradio as gr
 
 from ..errors import PseudowordError
-from ..jobs.people import People
+from ..jobs.server.people import People
 
 
 def asking(people: People, handler: Callable[..., Any]) -> Callable[..., Any]:

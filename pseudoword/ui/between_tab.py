@@ -8,7 +8,7 @@ import gradio as gr
 
 from ..errors import ModelError, SettingsError
 from ..inspect.strips import Row, interpolation_row
-from ..jobs.inspector import Inspector
+from ..jobs.library.inspector import Inspector
 from .offered_lists import Lists
 from .strip_form import build_form, connect
 

@@ -8,7 +8,7 @@ from typing import Any
 import gradio as gr
 
 from ..errors import PseudowordError
-from ..jobs.checkpoint_layers import CheckpointLayers, WantedLayers, table_text
+from ..jobs.layers.checkpoint_layers import CheckpointLayers, WantedLayers, table_text
 from ..text.layer_choice import PLACES, parse_layers
 from ..text.layer_panel import LABELS, SOURCES, WRITTEN
 from .messages import says

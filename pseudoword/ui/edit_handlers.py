@@ -14,9 +14,9 @@ from PIL import Image
 from ..embedding import SUFFIXES, Embedding, FileFormat
 from ..errors import PseudowordError, SettingsError
 from ..inspect.library_row import LibraryRow
-from ..jobs.inspector import Inspector
-from ..jobs.word_changes import Changes
-from ..jobs.word_saving import encoded_word, kept_files, picture_to_keep, preview_from, save_word, undo_replace
+from ..jobs.library.inspector import Inspector
+from ..jobs.library.word_changes import Changes
+from ..jobs.library.word_saving import encoded_word, kept_files, picture_to_keep, preview_from, save_word, undo_replace
 from . import gradio_versions
 from .messages import says
 from .recipe_html import recipe_html

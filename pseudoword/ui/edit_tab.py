@@ -7,7 +7,7 @@ from typing import Any
 import gradio as gr
 
 from ..decoding import SUFFIXES
-from ..jobs.inspector import Inspector
+from ..jobs.library.inspector import Inspector
 from . import gradio_versions
 from .edit_handlers import FACTS, NONE_CHOSEN, downloaded, outcome, saved, shown, undone
 from .own_page import for_own_page

@@ -16,11 +16,11 @@ from PIL import Image
 from ..diffusion import Sampling
 from ..errors import ModelError, PseudowordError, SettingsError
 from ..jobs.host import Host
+from ..jobs.layers.remembered_layers import layers_for
+from ..jobs.library.words import trained_words, words_said
 from ..jobs.picture_portions import OnStep, portions
-from ..jobs.remembered_layers import layers_for
-from ..jobs.shown_paths import for_page
+from ..jobs.server.shown_paths import for_page
 from ..jobs.slices import Interrupted
-from ..jobs.words import trained_words, words_said
 from ..text import encode_negative, encode_prompts
 from . import gradio_versions
 

@@ -6,7 +6,7 @@ from typing import Any
 
 import gradio as gr
 
-from ..jobs.inspector import Inspector
+from ..jobs.library.inspector import Inspector
 from . import arithmetic_tab, between_tab, edit_tab, library_tab, prompt_tab, vectors_tab
 from .offered_lists import Lists, add_refreshing
 

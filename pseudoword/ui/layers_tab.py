@@ -10,9 +10,9 @@ import gradio as gr
 
 from ..errors import PseudowordError, SettingsError
 from ..inspect.strips import Row
-from ..jobs.inspector import Inspector
-from ..jobs.layer_inspection import check_inside, layers_strip, loaded_encoders
-from ..jobs.remembered_layers import forget, remember, remembered_says
+from ..jobs.layers.layer_inspection import check_inside, layers_strip, loaded_encoders
+from ..jobs.layers.remembered_layers import forget, remember, remembered_says
+from ..jobs.library.inspector import Inspector
 from ..text.layer_list import ALL
 from ..text.layer_panel import OF_CHECKPOINT
 from .messages import says

@@ -7,7 +7,7 @@ from typing import Any
 import gradio as gr
 
 from ..errors import PseudowordError
-from ..jobs.inspector import Inspector
+from ..jobs.library.inspector import Inspector
 from .messages import says
 from .word_html import word_html
 

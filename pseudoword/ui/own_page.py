@@ -9,8 +9,8 @@ import gradio as gr
 
 from ..errors import NotYours
 from ..jobs.host import Host
-from ..jobs.people import check_same_site
-from ..jobs.shown_paths import for_page
+from ..jobs.server.people import check_same_site
+from ..jobs.server.shown_paths import for_page
 
 
 def for_own_page(host: Host, handler: Callable[..., Any]) -> Callable[..., Any]:

@@ -7,8 +7,8 @@ import gradio as gr
 from ..diffusion import Tokenizer
 from ..errors import PseudowordError
 from ..inspect.prompt_view import view_prompt
-from ..jobs.combining import clip_tokenizer
-from ..jobs.inspector import Inspector
+from ..jobs.library.combining import clip_tokenizer
+from ..jobs.library.inspector import Inspector
 from . import gradio_versions
 from .messages import says
 from .prompt_html import prompt_html

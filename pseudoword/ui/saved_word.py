@@ -9,8 +9,8 @@ from typing import Any, get_args
 import gradio as gr
 
 from ..embedding import FileFormat
-from ..jobs.combining import clip_tokenizer
-from ..jobs.inspector import Inspector
+from ..jobs.library.combining import clip_tokenizer
+from ..jobs.library.inspector import Inspector
 from ..training.naming import is_ordinary_word
 from .messages import says
 

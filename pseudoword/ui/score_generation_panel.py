@@ -8,7 +8,7 @@ from typing import Any, NamedTuple
 import gradio as gr
 
 from ..errors import PseudowordError
-from ..jobs.clip_models import ClipModels
+from ..jobs.scoring.clip_models import ClipModels
 from ..scoring.models import BUILT_IN_KNOWS, ClipModel
 from ..scoring.score_panel import DEFAULT_MODEL, LONG_TEXTS
 from .messages import says

@@ -11,10 +11,10 @@ import gradio as gr
 from ..embedding.metadata import encodable
 from ..errors import PseudowordError, SettingsError
 from ..jobs.copied_files import told_apart
-from ..jobs.people import ALONE, Person
-from ..jobs.score_job import ScoreJob
-from ..jobs.score_request import MOST_PICTURES, NamedPicture, ScoreRequest
-from ..jobs.scorings import Scorings
+from ..jobs.scoring.score_job import ScoreJob
+from ..jobs.scoring.score_request import MOST_PICTURES, NamedPicture, ScoreRequest
+from ..jobs.scoring.scorings import Scorings
+from ..jobs.server.people import ALONE, Person
 from ..scoring.infotext import prompt_in
 from ..scoring.prompt_text import sentence_of
 from ..scoring.zero_shot import TEMPLATES

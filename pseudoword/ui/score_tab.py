@@ -8,8 +8,8 @@ from typing import Any
 import gradio as gr
 
 from ..decoding import FOREIGN_SUFFIXES, SUFFIXES
-from ..jobs.people import Person
-from ..jobs.scorings import Scorings
+from ..jobs.scoring.scorings import Scorings
+from ..jobs.server.people import Person
 from . import gradio_versions
 from .asking import asking
 from .offered_lists import Lists, add_refreshing

@@ -12,10 +12,10 @@ import gradio as gr
 
 from ..decoding import SUFFIXES
 from ..errors import PseudowordError, SettingsError
-from ..jobs.set_check_job import SetCheckJob
-from ..jobs.set_check_request import CheckRequest
-from ..jobs.set_checks import left_out
-from ..jobs.trainings import Trainings
+from ..jobs.set_check.set_check_job import SetCheckJob
+from ..jobs.set_check.set_check_request import CheckRequest
+from ..jobs.set_check.set_checks import left_out
+from ..jobs.training.trainings import Trainings
 from . import gradio_versions, latest_job
 from .messages import says
 from .own_page import for_own_page

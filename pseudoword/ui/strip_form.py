@@ -12,10 +12,10 @@ import gradio as gr
 from ..errors import SettingsError
 from ..inspect.layers import TEMPLATE
 from ..inspect.strips import Row
-from ..jobs.inspector import Inspector
-from ..jobs.people import ALONE, Person
-from ..jobs.strip_job import StripJob
-from ..jobs.strips import HIGHEST_SEED, MOST_SEEDS, MOST_STEPS
+from ..jobs.library.inspector import Inspector
+from ..jobs.server.people import ALONE, Person
+from ..jobs.strips.strip_job import StripJob
+from ..jobs.strips.strips import HIGHEST_SEED, MOST_SEEDS, MOST_STEPS
 from . import latest_job
 from .asking import asking
 from .own_page import told

@@ -11,11 +11,11 @@ import gradio as gr
 from ..decoding import SUFFIXES
 from ..errors import PseudowordError, SettingsError
 from ..jobs.job_view import cloned_settings
-from ..jobs.people import ALONE, Person
-from ..jobs.saved_settings import forget_settings, save_settings, saved_settings
-from ..jobs.shown_paths import for_page
-from ..jobs.training_job import TrainingJob
-from ..jobs.trainings import Trainings
+from ..jobs.server.people import ALONE, Person
+from ..jobs.server.shown_paths import for_page
+from ..jobs.training.saved_settings import forget_settings, save_settings, saved_settings
+from ..jobs.training.training_job import TrainingJob
+from ..jobs.training.trainings import Trainings
 from ..training.settings import FILE_PREFIX
 from . import gradio_versions
 from .messages import says

@@ -8,8 +8,8 @@ from typing import Any
 import gradio as gr
 
 from ..decoding import SUFFIXES
-from ..jobs.saved_settings import saved_settings
-from ..jobs.trainings import Trainings
+from ..jobs.training.saved_settings import saved_settings
+from ..jobs.training.trainings import Trainings
 from . import gradio_versions, set_check
 from .asking import asking
 from .offered_lists import Lists, add_refreshing

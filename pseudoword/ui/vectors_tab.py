@@ -8,7 +8,7 @@ import gradio as gr
 
 from ..errors import SettingsError
 from ..inspect.strips import Row, contribution_row
-from ..jobs.inspector import Inspector
+from ..jobs.library.inspector import Inspector
 from .offered_lists import Lists
 from .strip_form import build_form, connect
 

@@ -10,7 +10,7 @@ from ..inspect.figures import EncoderFigures, VectorFigures
 from ..inspect.health import Finding
 from ..inspect.nearest_rows import MEASURES, Measure
 from ..inspect.vocabulary import Neighbour
-from ..jobs.inspector import Examined
+from ..jobs.library.inspector import Examined
 from .recipe_html import recipe_html
 
 SHOWN_TOKENS, FEW_NOTES = 6, 3

@@ -9,7 +9,7 @@ from typing import Any
 from fastapi import HTTPException, Request
 from fastapi.security import HTTPBasic, HTTPBasicCredentials
 
-from ..jobs.people import credentials_in
+from ..jobs.server.people import credentials_in
 
 basic = HTTPBasic(auto_error=False)
 

@@ -7,7 +7,7 @@ from pathlib import Path
 
 from modules import paths_internal, sd_models
 
-from ..jobs.checkpoint_layers import FILE, CheckpointLayers
+from ..jobs.layers.checkpoint_layers import FILE, CheckpointLayers
 
 
 @lru_cache(maxsize=1)

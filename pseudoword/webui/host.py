@@ -14,16 +14,16 @@ from ..hosts.vocabularies import read_vocabularies, vocabulary_widths
 from ..hosts.webui.loaded_encoders import loaded_encoders
 from ..hosts.webui.model import loaded_model
 from ..hosts.webui.queue_turns import QueueTurns
-from ..jobs.clip_models import ClipModels, given_model
-from ..jobs.folders import is_below
 from ..jobs.host import CPU_JOBS, Host, Shelf
-from ..jobs.inspector import Inspector
 from ..jobs.job_board import JobBoard
-from ..jobs.limits import parse_limits
-from ..jobs.people import People
-from ..jobs.scorings import Scorings
-from ..jobs.server_log import log_to
-from ..jobs.trainings import Trainings
+from ..jobs.library.inspector import Inspector
+from ..jobs.scoring.clip_models import ClipModels, given_model
+from ..jobs.scoring.scorings import Scorings
+from ..jobs.server.folders import is_below
+from ..jobs.server.limits import parse_limits
+from ..jobs.server.people import People
+from ..jobs.server.server_log import log_to
+from ..jobs.training.trainings import Trainings
 from ..scoring.models import ClipModel
 from .access import user_known_to
 from .clip_skip_table import checkpoint_layers, loaded_checkpoint

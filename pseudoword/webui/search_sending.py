@@ -10,7 +10,7 @@ from modules import infotext_utils
 
 from ..decoding import load_picture
 from ..errors import PseudowordError
-from ..jobs.picture_search import PictureSearch
+from ..jobs.search.picture_search import PictureSearch
 from ..scoring.infotext import infotext_in
 
 HIDDEN = "pseudoword-hidden"

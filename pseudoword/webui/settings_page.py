@@ -9,9 +9,9 @@ import torch
 from modules import devices, paths_internal, shared
 from modules.shared import OptionInfo
 
-from ..jobs.folders import folder_below
-from ..jobs.saved_settings import saved_settings
+from ..jobs.server.folders import folder_below
 from ..jobs.slices import SLICE_S
+from ..jobs.training.saved_settings import saved_settings
 from ..ui.presets import PRESETS
 
 LONGEST_SLICE_S = 30.0

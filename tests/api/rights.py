@@ -15,13 +15,13 @@ from typing import Any
 from fastapi import FastAPI
 from fastapi.testclient import TestClient
 
-from pseudoword.jobs.clip_models import ClipModels
-from pseudoword.jobs.inspector import Inspector
 from pseudoword.jobs.job_board import JobBoard
-from pseudoword.jobs.people import People, Person, user_let_in
-from pseudoword.jobs.scorings import Scorings
-from pseudoword.jobs.training_job import TrainingJob
-from pseudoword.jobs.trainings import Trainings
+from pseudoword.jobs.library.inspector import Inspector
+from pseudoword.jobs.scoring.clip_models import ClipModels
+from pseudoword.jobs.scoring.scorings import Scorings
+from pseudoword.jobs.server.people import People, Person, user_let_in
+from pseudoword.jobs.training.training_job import TrainingJob
+from pseudoword.jobs.training.trainings import Trainings
 from tests.jobs.small_host import wait_until
 from tests.jobs.small_library import library_host, put, toy
 from tests.scoring.pictures import clip_folder

@@ -16,8 +16,8 @@ from pseudoword.api import inspection_schemas as schemas
 from pseudoword.api.inspection_program_routes import PREFIX, add_inspection_program_routes
 from pseudoword.api.strip_routes import add_strip_routes
 from pseudoword.embedding import load_embedding
-from pseudoword.jobs.checkpoint_layers import CheckpointLayers
-from pseudoword.jobs.inspector import Inspector
+from pseudoword.jobs.layers.checkpoint_layers import CheckpointLayers
+from pseudoword.jobs.library.inspector import Inspector
 from pseudoword.scoring import ClipScorer
 from tests import tiny_models
 from tests.jobs.small_library import library_host, library_in, put, toy, without_model

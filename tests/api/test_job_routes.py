@@ -17,9 +17,9 @@ from pseudoword.api.job_routes import PREFIX, add_job_routes
 from pseudoword.api.logins import Logins
 from pseudoword.api.program_routes import add_program_routes
 from pseudoword.api.training_routes import add_training_routes
-from pseudoword.jobs.job_store import Job
-from pseudoword.jobs.people import COOKIE, People, new_session, user_let_in
-from pseudoword.jobs.trainings import Trainings
+from pseudoword.jobs.server.people import COOKIE, People, new_session, user_let_in
+from pseudoword.jobs.store.job_store import Job
+from pseudoword.jobs.training.trainings import Trainings
 from tests.jobs.small_host import small_host, wait_until
 from tests.training.small_runs import SMALL, WORD, draw_pictures
 

@@ -14,9 +14,9 @@ from fastapi.testclient import TestClient
 from PIL import Image
 
 from pseudoword.api.layer_routes import PREFIX, add_layer_routes
-from pseudoword.jobs.checkpoint_layers import CheckpointLayers
-from pseudoword.jobs.inspector import Inspector
-from pseudoword.jobs.remembered_layers import remember
+from pseudoword.jobs.layers.checkpoint_layers import CheckpointLayers
+from pseudoword.jobs.layers.remembered_layers import remember
+from pseudoword.jobs.library.inspector import Inspector
 from tests.jobs.small_library import library_host, library_in, put, toy, without_model
 
 

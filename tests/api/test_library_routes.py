@@ -15,7 +15,7 @@ from fastapi.testclient import TestClient
 from PIL import Image
 
 from pseudoword.api.library_routes import PREFIX, THUMBNAIL, add_library_routes
-from pseudoword.jobs.inspector import Inspector
+from pseudoword.jobs.library.inspector import Inspector
 from tests.inspect.libraries import many_words
 from tests.jobs.small_host import wait_until
 from tests.jobs.small_library import library_host, library_in, put_word, rows, without_model

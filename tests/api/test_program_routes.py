@@ -22,7 +22,7 @@ from pseudoword.api.program_routes import ORDERS, PREFIX, add_program_routes
 from pseudoword.api.schemas import TrainingAnswer
 from pseudoword.api.training_routes import as_json
 from pseudoword.embedding import load_embedding
-from pseudoword.jobs.trainings import Trainings
+from pseudoword.jobs.training.trainings import Trainings
 from pseudoword.training.settings import TrainSettings, describe_settings
 from tests.jobs.small_host import small_host, wait_until
 from tests.training.small_runs import SMALL, WORD, draw_pictures

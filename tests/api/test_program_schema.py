@@ -12,7 +12,7 @@ from fastapi.testclient import TestClient
 
 from pseudoword.api import schemas
 from pseudoword.api.program_routes import PREFIX, add_program_routes, setting_as_json
-from pseudoword.jobs.trainings import Trainings
+from pseudoword.jobs.training.trainings import Trainings
 from pseudoword.training.settings import TrainSettings, describe_settings
 from tests.jobs.small_host import small_host
 

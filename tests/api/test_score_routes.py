@@ -19,7 +19,7 @@ from PIL import Image
 from pseudoword.api import score_schemas
 from pseudoword.api.score_program_routes import add_score_program_routes
 from pseudoword.api.score_routes import PREFIX, add_score_routes
-from pseudoword.jobs.scorings import Scorings
+from pseudoword.jobs.scoring.scorings import Scorings
 from tests.jobs.small_scorings import scoring_host
 from tests.scoring.pictures import clip_folder, fill, hostile, picture
 

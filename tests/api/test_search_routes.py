@@ -19,7 +19,7 @@ from PIL import Image
 from pseudoword.api import search_schemas
 from pseudoword.api.search_program_routes import add_search_program_routes
 from pseudoword.api.search_routes import PREFIX, add_search_routes
-from pseudoword.jobs.picture_search import PictureSearch
+from pseudoword.jobs.search.picture_search import PictureSearch
 from tests.jobs.small_host import PATIENCE_S
 from tests.jobs.small_scorings import scoring_host
 from tests.scoring.pictures import clip_folder, hostile, picture, with_prompt

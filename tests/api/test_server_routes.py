@@ -18,10 +18,10 @@ from pseudoword import __version__
 from pseudoword.api.logins import Logins
 from pseudoword.api.prometheus_text import CONTENT_TYPE, Figure, Histogram, prometheus_text
 from pseudoword.api.server_routes import HEALTH, PREFIX, add_server_routes
-from pseudoword.jobs.job_store import FILE
-from pseudoword.jobs.measures import Timer
-from pseudoword.jobs.people import People, user_let_in
-from pseudoword.jobs.trainings import Trainings
+from pseudoword.jobs.server.measures import Timer
+from pseudoword.jobs.server.people import People, user_let_in
+from pseudoword.jobs.store.job_store import FILE
+from pseudoword.jobs.training.trainings import Trainings
 from tests.jobs.small_host import small_host
 from tests.training.small_runs import draw_pictures, settings
 

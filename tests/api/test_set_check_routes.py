@@ -20,7 +20,7 @@ from pseudoword.api.program_routes import add_program_routes
 from pseudoword.api.set_check_program_routes import add_set_check_program_routes
 from pseudoword.api.set_check_routes import add_set_check_routes
 from pseudoword.jobs.host import Host
-from pseudoword.jobs.trainings import Trainings
+from pseudoword.jobs.training.trainings import Trainings
 from pseudoword.jobs.watched_job import ENDED
 from tests.jobs.small_host import PATIENCE_S, small_host
 from tests.training.small_runs import WORD, draw_pictures

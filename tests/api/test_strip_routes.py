@@ -17,8 +17,8 @@ from PIL import Image
 from pseudoword.api.strip_routes import PREFIX, add_strip_routes
 from pseudoword.errors import SettingsError
 from pseudoword.inspect.strips import contribution_row
-from pseudoword.jobs.strip_job import StripJob
-from pseudoword.jobs.strips import Strips
+from pseudoword.jobs.strips.strip_job import StripJob
+from pseudoword.jobs.strips.strips import Strips
 from pseudoword.scoring import ClipScorer
 from tests import tiny_models
 from tests.inspect.words import random_rows, word

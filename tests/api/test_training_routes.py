@@ -11,7 +11,7 @@ from fastapi import FastAPI
 from fastapi.testclient import TestClient
 
 from pseudoword.api.training_routes import PREFIX, add_training_routes
-from pseudoword.jobs.trainings import Trainings
+from pseudoword.jobs.training.trainings import Trainings
 from tests.jobs.small_host import small_host
 from tests.training.small_runs import WORD, draw_pictures, settings
 

@@ -14,7 +14,7 @@ from fastapi.testclient import TestClient
 from PIL import Image
 
 from pseudoword.api.word_routes import KINDS, PLOTS, PREFIX, add_word_routes
-from pseudoword.jobs.inspector import Inspector
+from pseudoword.jobs.library.inspector import Inspector
 from tests.jobs.small_library import library_host, library_in, put_word, rows, without_model
 
 WORD = {"word": "moon.safetensors"}

@@ -12,7 +12,7 @@ from fastapi import FastAPI, WebSocket, WebSocketDisconnect
 from fastapi.testclient import TestClient
 
 from pseudoword.api.borders import Borders
-from pseudoword.jobs.people import COOKIE, new_session
+from pseudoword.jobs.server.people import COOKIE, new_session
 from pseudoword.ui.gradio_versions import IS_OLD
 from tests.attacks.world import OWN, World, listing, made
 from tests.training.small_runs import SMALL

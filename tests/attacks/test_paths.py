@@ -10,7 +10,7 @@ from urllib.parse import quote
 
 import pytest
 
-from pseudoword.jobs.people import Person
+from pseudoword.jobs.server.people import Person
 from pseudoword.ui import set_check
 from pseudoword.ui.messages import says
 from pseudoword.ui.score_handlers import TEXTS

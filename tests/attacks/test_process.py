@@ -11,7 +11,7 @@ from urllib.parse import quote, urlsplit
 
 import pytest
 
-from pseudoword.jobs.server_log import FILE
+from pseudoword.jobs.server.server_log import FILE
 from pseudoword.ui.setting_fields import shown
 from tests import tiny_models
 from tests.attacks.paths import ways_to

@@ -15,13 +15,13 @@ from fastapi.testclient import TestClient
 
 from pseudoword.api.all_routes import add_routes_for_programs, add_routes_of_page
 from pseudoword.api.server_routes import add_server_routes
-from pseudoword.jobs.clip_models import ClipModels
-from pseudoword.jobs.inspector import Inspector
 from pseudoword.jobs.job_board import JobBoard
-from pseudoword.jobs.people import COOKIE, People, Person, new_session
-from pseudoword.jobs.scorings import Scorings
-from pseudoword.jobs.server_log import logging_to
-from pseudoword.jobs.trainings import Trainings
+from pseudoword.jobs.library.inspector import Inspector
+from pseudoword.jobs.scoring.clip_models import ClipModels
+from pseudoword.jobs.scoring.scorings import Scorings
+from pseudoword.jobs.server.people import COOKIE, People, Person, new_session
+from pseudoword.jobs.server.server_log import logging_to
+from pseudoword.jobs.training.trainings import Trainings
 from pseudoword.ui.gradio_versions import IS_OLD
 from tests.jobs.small_library import library_host, put, toy
 from tests.scoring.pictures import clip_folder

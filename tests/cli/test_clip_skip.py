@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 from PIL import Image
 
-from pseudoword.jobs.strip_job import StripJob
+from pseudoword.jobs.strips.strip_job import StripJob
 from tests.cli.small_world import Answer, World
 from tests.cli.test_generate import save_word
 

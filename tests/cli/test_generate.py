@@ -19,7 +19,7 @@ from pseudoword.cli.infotext import Recipe, infotext
 from pseudoword.diffusion import Sampling
 from pseudoword.embedding import Embedding, EmbeddingMetadata, save_embedding
 from pseudoword.hosts.diffusers import StandaloneModel
-from pseudoword.jobs.checkpoint_layers import FILE, CheckpointLayers, WantedLayers
+from pseudoword.jobs.layers.checkpoint_layers import FILE, CheckpointLayers, WantedLayers
 from pseudoword.text.layer_choice import one_layer, parse_layers
 from tests.cli.small_world import WORD, Answer, World
 from tests.tiny_models import WIDTH, TinyModel

@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Sequence
 from pathlib import Path
 
-from pseudoword.jobs.set_check_job import SetCheckJob, SetCheckWatched
-from pseudoword.jobs.set_check_request import CheckRequest
-from pseudoword.jobs.set_checks import SetChecks
+from pseudoword.jobs.set_check.set_check_job import SetCheckJob, SetCheckWatched
+from pseudoword.jobs.set_check.set_check_request import CheckRequest
+from pseudoword.jobs.set_check.set_checks import SetChecks
 from tests.jobs.small_host import PATIENCE_S
 from tests.training.small_runs import settings
 

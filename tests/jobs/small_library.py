@@ -13,7 +13,7 @@ from torch import Tensor
 from pseudoword.diffusion import LoadedEncoders
 from pseudoword.embedding import Embedding, EmbeddingMetadata, FileFormat, save_embedding
 from pseudoword.jobs.host import Host, Shelf
-from pseudoword.jobs.inspector import Inspector
+from pseudoword.jobs.library.inspector import Inspector
 from tests.jobs.small_host import small_host
 from tests.tiny_models import WIDTH
 

@@ -7,12 +7,12 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from pseudoword.jobs.clip_models import ClipModels
 from pseudoword.jobs.host import Host
-from pseudoword.jobs.score_job import ScoreJob
-from pseudoword.jobs.score_request import NamedPicture, ScoreRequest
-from pseudoword.jobs.score_result import ScoreResult
-from pseudoword.jobs.scorings import Scorings
+from pseudoword.jobs.scoring.clip_models import ClipModels
+from pseudoword.jobs.scoring.score_job import ScoreJob
+from pseudoword.jobs.scoring.score_request import NamedPicture, ScoreRequest
+from pseudoword.jobs.scoring.score_result import ScoreResult
+from pseudoword.jobs.scoring.scorings import Scorings
 from tests.jobs.small_host import PATIENCE_S, small_host
 from tests.scoring.pictures import fill
 

@@ -6,8 +6,8 @@ from collections.abc import Sequence
 
 from pseudoword.inspect.strips import Row, contribution_row
 from pseudoword.jobs.host import Host
-from pseudoword.jobs.strip_job import StripJob
-from pseudoword.jobs.strips import Strips
+from pseudoword.jobs.strips.strip_job import StripJob
+from pseudoword.jobs.strips.strips import Strips
 from pseudoword.jobs.turns import Turns
 from tests.inspect.words import random_rows, word
 from tests.jobs.small_host import PATIENCE_S

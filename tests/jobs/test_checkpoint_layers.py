@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from pseudoword.errors import EmbeddingFileError, SettingsError
-from pseudoword.jobs.checkpoint_layers import CheckpointLayers, WantedLayers, parse_table, table_text
+from pseudoword.jobs.layers.checkpoint_layers import CheckpointLayers, WantedLayers, parse_table, table_text
 from pseudoword.text.layer_choice import LayerChoice, one_layer, parse_layers
 
 ANIME, XL = "ab" * 32, "cd" * 32

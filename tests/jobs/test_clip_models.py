@@ -7,7 +7,7 @@ from types import TracebackType
 import pytest
 import torch
 
-from pseudoword.jobs.clip_models import ClipModels
+from pseudoword.jobs.scoring.clip_models import ClipModels
 from pseudoword.scoring.models import builtin_model
 
 pytest.importorskip("open_clip")

@@ -12,8 +12,8 @@ from pseudoword.embedding import Embedding
 from pseudoword.errors import ModelError, SettingsError
 from pseudoword.inspect.expression import names_in
 from pseudoword.inspect.expression_parser import parse
-from pseudoword.jobs.combining import combine, ingredients_of
-from pseudoword.jobs.inspector import Inspector
+from pseudoword.jobs.library.combining import combine, ingredients_of
+from pseudoword.jobs.library.inspector import Inspector
 from tests.jobs.small_library import library_host, put, rows, shelf_of, toy
 from tests.tiny_models import VOCABULARY_SIZE
 

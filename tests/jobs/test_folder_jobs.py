@@ -11,18 +11,19 @@ import pytest
 import torch
 
 from pseudoword.errors import NotYours, SettingsError
-from pseudoword.jobs import score_job, steering
+from pseudoword.jobs import steering
 from pseudoword.jobs.host import Host
 from pseudoword.jobs.job_board import JobBoard
-from pseudoword.jobs.job_store import Job
 from pseudoword.jobs.job_view import detailed
-from pseudoword.jobs.people import ALONE, Person
-from pseudoword.jobs.picture_search import OpenIndex
 from pseudoword.jobs.queued_jobs import FOLDER
-from pseudoword.jobs.score_job import ScoreJob
-from pseudoword.jobs.score_request import ScoreRequest
-from pseudoword.jobs.score_result import result_table
-from pseudoword.jobs.scorings import Scorings
+from pseudoword.jobs.scoring import score_job
+from pseudoword.jobs.scoring.score_job import ScoreJob
+from pseudoword.jobs.scoring.score_request import ScoreRequest
+from pseudoword.jobs.scoring.score_result import result_table
+from pseudoword.jobs.scoring.scorings import Scorings
+from pseudoword.jobs.search.picture_search import OpenIndex
+from pseudoword.jobs.server.people import ALONE, Person
+from pseudoword.jobs.store.job_store import Job
 from tests.jobs.small_host import PATIENCE_S, wait_until
 from tests.jobs.small_scorings import ended, named_pictures, result_of, scoring_host
 from tests.scoring.pictures import clip_folder, fill

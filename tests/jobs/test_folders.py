@@ -9,8 +9,8 @@ from typing import Any
 import pytest
 
 from pseudoword.errors import SettingsError
-from pseudoword.jobs.folders import check_readable, folder_below
-from pseudoword.jobs.trainings import Trainings
+from pseudoword.jobs.server.folders import check_readable, folder_below
+from pseudoword.jobs.training.trainings import Trainings
 from tests.jobs.small_host import small_host
 from tests.training.small_runs import draw_pictures, settings
 

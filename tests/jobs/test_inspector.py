@@ -10,7 +10,7 @@ import torch
 
 from pseudoword.embedding import Embedding, save_embedding
 from pseudoword.errors import EmbeddingFileError, ModelError, SettingsError
-from pseudoword.jobs.inspector import Inspector
+from pseudoword.jobs.library.inspector import Inspector
 from tests import tiny_models
 from tests.jobs.small_library import library_host, library_in, put_word, rows, without_model
 

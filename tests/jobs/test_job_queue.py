@@ -11,8 +11,8 @@ import pytest
 from pseudoword.errors import JobError, LimitReached
 from pseudoword.jobs import job_queue
 from pseudoword.jobs.job_queue import CPU, GPU, JobQueue, Standing, Work
-from pseudoword.jobs.job_states import ENDED, JobState
-from pseudoword.jobs.job_store import Job
+from pseudoword.jobs.store.job_states import ENDED, JobState
+from pseudoword.jobs.store.job_store import Job
 from pseudoword.jobs.turn_order import Estimate, estimates, in_turn, position_between
 
 

@@ -7,7 +7,7 @@ from typing import get_args
 import pytest
 
 from pseudoword.errors import JobError
-from pseudoword.jobs.job_states import ENDED, FOLLOWING, OPEN, JobState, check_may_follow
+from pseudoword.jobs.store.job_states import ENDED, FOLLOWING, OPEN, JobState, check_may_follow
 
 STATES = get_args(JobState)
 

@@ -16,7 +16,7 @@ from pathlib import Path
 import pytest
 
 from pseudoword.errors import JobError, LimitReached, NoSuchJob
-from pseudoword.jobs.job_store import MOST_LINES, Job, JobStore
+from pseudoword.jobs.store.job_store import MOST_LINES, Job, JobStore
 
 ROOT = Path(__file__).parents[2]
 
@@ -24,7 +24,7 @@ ROOT = Path(__file__).parents[2]
 WORKER = """
 import sys
 from pathlib import Path
-from pseudoword.jobs.job_store import Job, JobStore
+from pseudoword.jobs.store.job_store import Job, JobStore
 store = JobStore(Path(sys.argv[1]))
 for number in range(int(sys.argv[3])):
     job = store.add(Job("training", "", f"{sys.argv[2]}-{number}", {"number": number}, f"{sys.argv[2]}-{number}"))

@@ -14,11 +14,11 @@ from pseudoword.embedding import Embedding, EmbeddingMetadata
 from pseudoword.errors import ModelError, SettingsError
 from pseudoword.inspect.layer_scores import layer_scores
 from pseudoword.inspect.prompt_layers import prompt_layers
-from pseudoword.jobs.checkpoint_layers import CheckpointLayers, WantedLayers
-from pseudoword.jobs.inspector import Inspector
-from pseudoword.jobs.layer_inspection import check_inside, inside, layers_strip
-from pseudoword.jobs.remembered_layers import forget, layers_for, remember, remembered_says, wanted_clip_skip
-from pseudoword.jobs.strip_job import StripWatched
+from pseudoword.jobs.layers.checkpoint_layers import CheckpointLayers, WantedLayers
+from pseudoword.jobs.layers.layer_inspection import check_inside, inside, layers_strip
+from pseudoword.jobs.layers.remembered_layers import forget, layers_for, remember, remembered_says, wanted_clip_skip
+from pseudoword.jobs.library.inspector import Inspector
+from pseudoword.jobs.strips.strip_job import StripWatched
 from pseudoword.text.layer_choice import parse_layers
 from tests.inspect.words import random_rows
 from tests.jobs.small_host import wait_until

@@ -12,7 +12,7 @@ from PIL import Image
 from pseudoword.diffusion import Sampling
 from pseudoword.inspect.strips import layers_row
 from pseudoword.jobs.host import Host
-from pseudoword.jobs.strips import Strips
+from pseudoword.jobs.strips.strips import Strips
 from pseudoword.scoring import ClipScorer
 from pseudoword.text import encode_prompts
 from pseudoword.text.layer_list import layer_list

@@ -16,13 +16,13 @@ from pseudoword.inspect.strips import layers_row
 from pseudoword.jobs import queued_jobs, steering
 from pseudoword.jobs.host import Host
 from pseudoword.jobs.job_board import JobBoard
-from pseudoword.jobs.job_store import Job
 from pseudoword.jobs.job_view import detailed, listed
-from pseudoword.jobs.limits import Limits
-from pseudoword.jobs.people import ALONE, Person
-from pseudoword.jobs.strip_job import StripJob
-from pseudoword.jobs.strips import Strips
-from pseudoword.jobs.trainings import Trainings
+from pseudoword.jobs.server.limits import Limits
+from pseudoword.jobs.server.people import ALONE, Person
+from pseudoword.jobs.store.job_store import Job
+from pseudoword.jobs.strips.strip_job import StripJob
+from pseudoword.jobs.strips.strips import Strips
+from pseudoword.jobs.training.trainings import Trainings
 from pseudoword.scoring import ClipScorer
 from pseudoword.text.layer_choice import one_layer
 from tests import tiny_models

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from pseudoword.jobs.library_reader import LibraryReader
+from pseudoword.jobs.library.library_reader import LibraryReader
 from tests.inspect.libraries import many_words
 from tests.jobs.small_host import wait_until
 

@@ -10,10 +10,10 @@ from typing import Any
 import pytest
 
 from pseudoword.errors import LimitReached, NotYours, SettingsError
-from pseudoword.jobs.job_store import Job
-from pseudoword.jobs.limits import Limits, parse_limits
-from pseudoword.jobs.people import ALONE, COOKIE, PROGRAM, People, Person, check_login, new_session, user_let_in
-from pseudoword.jobs.trainings import Trainings
+from pseudoword.jobs.server.limits import Limits, parse_limits
+from pseudoword.jobs.server.people import ALONE, COOKIE, PROGRAM, People, Person, check_login, new_session, user_let_in
+from pseudoword.jobs.store.job_store import Job
+from pseudoword.jobs.training.trainings import Trainings
 from tests.jobs.small_host import small_host
 from tests.test_decoding import png_claiming
 from tests.training.small_runs import draw_pictures, settings

@@ -15,8 +15,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from pseudoword.errors import DatasetError
-from pseudoword.jobs import picture_fetching
-from pseudoword.jobs.picture_fetching import TRANSLATED, Ways, checked, fetch_picture, is_public
+from pseudoword.jobs.scoring import picture_fetching
+from pseudoword.jobs.scoring.picture_fetching import TRANSLATED, Ways, checked, fetch_picture, is_public
 
 PUBLIC = "93.184.216.34"
 HIDDEN = (

@@ -13,9 +13,9 @@ from pathlib import Path
 import pytest
 
 from pseudoword.errors import ModelError, PseudowordError, SettingsError
-from pseudoword.jobs import picture_search
-from pseudoword.jobs.picture_search import Asked, OpenIndex, PictureSearch, id_of
-from pseudoword.jobs.search_question import Question
+from pseudoword.jobs.search import picture_search
+from pseudoword.jobs.search.picture_search import Asked, OpenIndex, PictureSearch, id_of
+from pseudoword.jobs.search.search_question import Question
 from pseudoword.scoring.index_filter import Wanted
 from tests.jobs.small_host import PATIENCE_S, wait_until
 from tests.jobs.small_scorings import scoring_host
@@ -202,7 +202,7 @@ def test_a_failure_is_told_and_not_repeated_by_itself(search: PictureSearch, mon
     def broken(*_: object) -> None:
         raise RuntimeError("a defect")
 
-    monkeypatch.setattr("pseudoword.jobs.picture_index_job.bring_up_to_date", broken)
+    monkeypatch.setattr("pseudoword.jobs.search.picture_index_job.bring_up_to_date", broken)
     job = search.start(opened, roots)
     job.wait(PATIENCE_S)
     assert job.watch().state == "failed" and "a defect" in job.watch().message

@@ -15,11 +15,11 @@ from PIL import Image
 from safetensors.torch import save_file
 
 from pseudoword.errors import SettingsError
-from pseudoword.jobs import score_job, score_request
-from pseudoword.jobs.score_job import ScoreJob
-from pseudoword.jobs.score_request import NamedPicture, ScoreRequest
-from pseudoword.jobs.score_result import result_table
-from pseudoword.jobs.scorings import MOST_ENDED, MOST_UNDER_WAY, Scorings
+from pseudoword.jobs.scoring import score_job, score_request
+from pseudoword.jobs.scoring.score_job import ScoreJob
+from pseudoword.jobs.scoring.score_request import NamedPicture, ScoreRequest
+from pseudoword.jobs.scoring.score_result import result_table
+from pseudoword.jobs.scoring.scorings import MOST_ENDED, MOST_UNDER_WAY, Scorings
 from pseudoword.scoring import OPENAI_SEVEN_TEMPLATES, ClipScorer, class_features
 from pseudoword.scoring.models import ClipModel, builtin_model, load_model
 from tests.jobs.small_scorings import ended, named_pictures, result_of, scoring_host

@@ -11,10 +11,10 @@ from typing import Any
 
 import pytest
 
-from pseudoword.jobs.measures import Measures
-from pseudoword.jobs.people import Person
-from pseudoword.jobs.server_log import FILE, MOST_BYTES, logging_to
-from pseudoword.jobs.trainings import Trainings
+from pseudoword.jobs.server.measures import Measures
+from pseudoword.jobs.server.people import Person
+from pseudoword.jobs.server.server_log import FILE, MOST_BYTES, logging_to
+from pseudoword.jobs.training.trainings import Trainings
 from tests.jobs.small_host import small_host
 from tests.training.small_runs import draw_pictures, settings
 
@@ -65,13 +65,13 @@ def test_neither_words_nor_folders_nor_values_of_an_error_are_in_the_log(trainin
     try:
         raise OSError(2, "a secret prompt", str(tmp_path / "secret.png"))
     except OSError:
-        logging.getLogger("pseudoword.jobs.strip_job").exception("The strip %s failed", ["a secret prompt"])
+        logging.getLogger("pseudoword.jobs.strips.strip_job").exception("The strip %s failed", ["a secret prompt"])
     said = (trainings.host.runs / FILE).read_text()
     assert str(tmp_path) not in said and "secret" not in said and "zxqv" not in said
     line = lines(trainings)[-1]
     assert (line["level"], line["event"], line["error"]) == ("error", "The strip %s failed", "FileNotFoundError")
     assert line["frames"][-1].startswith("jobs/test_server_log.py:")
-    assert trainings.host.measures.errors == {"jobs.strip_job": 1}
+    assert trainings.host.measures.errors == {"jobs.strips.strip_job": 1}
 
 
 def test_nothing_is_written_before_there_is_a_job(trainings: Trainings) -> None:

@@ -13,12 +13,12 @@ import pytest
 from PIL import Image
 
 from pseudoword.errors import DatasetError, LimitReached, MissingExtra, ModelError, SettingsError, TrainingError
-from pseudoword.jobs.clip_models import ClipModels
 from pseudoword.jobs.host import Host
-from pseudoword.jobs.limits import Limits
-from pseudoword.jobs.set_checks import SetChecks, left_out
-from pseudoword.jobs.strip_job import picture_in
-from pseudoword.jobs.trainings import Trainings
+from pseudoword.jobs.scoring.clip_models import ClipModels
+from pseudoword.jobs.server.limits import Limits
+from pseudoword.jobs.set_check.set_checks import SetChecks, left_out
+from pseudoword.jobs.strips.strip_job import picture_in
+from pseudoword.jobs.training.trainings import Trainings
 from tests.jobs.small_checks import ended, found_in, request_for
 from tests.jobs.small_host import small_host, wait_until
 from tests.scoring.pictures import clip_folder, hostile
@@ -152,7 +152,7 @@ def test_a_folder_without_a_usable_picture_fails_with_the_reason(checks: SetChec
 def test_more_pictures_than_one_looks_through_are_refused(
     checks: SetChecks, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("pseudoword.jobs.set_check_job.MOST_PICTURES", 3)
+    monkeypatch.setattr("pseudoword.jobs.set_check.set_check_job.MOST_PICTURES", 3)
     watched = ended(checks.start(request_for([draw_pictures(tmp_path / "set")])))
     assert watched.state == "failed" and "4 pictures, and at most 3" in watched.message
 

@@ -8,8 +8,8 @@ import threading
 from dataclasses import replace
 from pathlib import Path
 
-from pseudoword.jobs.shown_paths import hiding_folders
-from pseudoword.jobs.words import trained_words
+from pseudoword.jobs.library.words import trained_words
+from pseudoword.jobs.server.shown_paths import hiding_folders
 from tests.jobs.small_host import small_host
 
 

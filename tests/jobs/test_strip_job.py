@@ -15,7 +15,7 @@ from pseudoword.diffusion import Conditioning, Sampling
 from pseudoword.errors import MissingExtra, SettingsError, TrainingError
 from pseudoword.inspect.strips import Similarities, contribution_row, interpolation_row
 from pseudoword.jobs.host import Host
-from pseudoword.jobs.strips import Strips
+from pseudoword.jobs.strips.strips import Strips
 from pseudoword.scoring import ClipScorer
 from pseudoword.text import encode_prompts
 from tests import tiny_models

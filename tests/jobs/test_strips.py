@@ -16,7 +16,7 @@ from pseudoword.diffusion import Conditioning
 from pseudoword.errors import SettingsError
 from pseudoword.inspect.strips import interpolation_row
 from pseudoword.jobs.host import Host
-from pseudoword.jobs.strips import Strips
+from pseudoword.jobs.strips.strips import Strips
 from pseudoword.jobs.turns import Turns
 from tests import tiny_models
 from tests.inspect.words import random_rows, word

@@ -12,8 +12,8 @@ import pytest
 
 from pseudoword.embedding import load_embedding
 from pseudoword.errors import DatasetError, SettingsError, TrainingError
-from pseudoword.jobs.training_job import TrainingJob
-from pseudoword.jobs.trainings import Trainings
+from pseudoword.jobs.training.training_job import TrainingJob
+from pseudoword.jobs.training.trainings import Trainings
 from tests.jobs.small_host import small_host, wait_until
 from tests.training.small_runs import WORD, draw_pictures, settings
 

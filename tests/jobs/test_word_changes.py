@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from pseudoword.embedding import EmbeddingMetadata
 from pseudoword.errors import SettingsError
 from pseudoword.inspect.vector_list import vector_places
-from pseudoword.jobs.word_changes import Changes
+from pseudoword.jobs.library.word_changes import Changes
 from tests.jobs.small_library import FACTS, toy
 
 # Lists of vectors

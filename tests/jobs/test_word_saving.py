@@ -16,7 +16,7 @@ from pseudoword.decoding import load_picture
 from pseudoword.embedding import SUFFIXES, Embedding, FileFormat, load_embedding
 from pseudoword.errors import EmbeddingFileError, SettingsError
 from pseudoword.jobs.host import Host
-from pseudoword.jobs.word_saving import encoded_word, kept_files, preview_from, save_word, undo_replace
+from pseudoword.jobs.library.word_saving import encoded_word, kept_files, preview_from, save_word, undo_replace
 from tests.jobs.small_library import library_host, put, toy
 
 FORMATS: tuple[FileFormat, ...] = tuple(SUFFIXES)

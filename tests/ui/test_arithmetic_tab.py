@@ -12,7 +12,7 @@ import pytest
 
 from pseudoword.embedding import load_embedding, save_embedding
 from pseudoword.errors import SettingsError
-from pseudoword.jobs.inspector import Inspector
+from pseudoword.jobs.library.inspector import Inspector
 from pseudoword.ui import arithmetic_tab
 from pseudoword.ui.arithmetic_tab import EXAMPLES, NONE, expression_says, inserted, rows, saved
 from tests.jobs.small_library import library_host, put, toy

@@ -9,7 +9,7 @@ from typing import Any
 import gradio as gr
 import pytest
 
-from pseudoword.jobs.checkpoint_layers import CheckpointLayers, parse_table
+from pseudoword.jobs.layers.checkpoint_layers import CheckpointLayers, parse_table
 from pseudoword.ui.clip_skip_panel import NO_CHECKPOINT, build, read, remembered, saved
 
 SHA256 = "ab" * 32

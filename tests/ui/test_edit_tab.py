@@ -14,7 +14,7 @@ import torch
 from PIL import Image
 
 from pseudoword.embedding import Embedding, EmbeddingMetadata, load_embedding
-from pseudoword.jobs.inspector import Inspector
+from pseudoword.jobs.library.inspector import Inspector
 from pseudoword.ui import edit_tab
 from pseudoword.ui.edit_handlers import FACTS, downloaded, outcome, saved, shown, size, undone
 from tests.jobs.small_library import library_host, put, toy

@@ -9,8 +9,8 @@ from typing import Any
 import gradio as gr
 import pytest
 
-from pseudoword.jobs.people import ALONE, People, Person
-from pseudoword.jobs.trainings import Trainings
+from pseudoword.jobs.server.people import ALONE, People, Person
+from pseudoword.jobs.training.trainings import Trainings
 from pseudoword.ui.asking import asking
 from pseudoword.ui.setting_fields import EXPERT
 from pseudoword.ui.training_handlers import NEW_WORD, cloned

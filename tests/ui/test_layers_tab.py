@@ -9,8 +9,8 @@ from urllib.parse import parse_qs, urlsplit
 
 import pytest
 
-from pseudoword.jobs.checkpoint_layers import CheckpointLayers
-from pseudoword.jobs.inspector import Inspector
+from pseudoword.jobs.layers.checkpoint_layers import CheckpointLayers
+from pseudoword.jobs.library.inspector import Inspector
 from pseudoword.ui import generation_panel, layers_tab
 from pseudoword.ui.layers_tab import forgetting, inside_html, remembering, rows
 from pseudoword.ui.strip_form import StripForm, build_form, started

@@ -17,7 +17,7 @@ from hypothesis import strategies as st
 from pseudoword.diffusion import LoadedEncoders
 from pseudoword.embedding import Embedding
 from pseudoword.inspect.prompt_view import MAX_CHARACTERS
-from pseudoword.jobs.inspector import Inspector
+from pseudoword.jobs.library.inspector import Inspector
 from pseudoword.ui import prompt_tab
 from pseudoword.ui.prompt_html import MOST_CHUNKS, strength
 from pseudoword.ui.prompt_tab import prompt_says

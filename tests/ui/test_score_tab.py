@@ -11,7 +11,7 @@ from typing import Any
 
 import pytest
 
-from pseudoword.jobs.scorings import Scorings
+from pseudoword.jobs.scoring.scorings import Scorings
 from pseudoword.scoring import OPENAI_SEVEN_TEMPLATES, PLAIN_TEMPLATE
 from pseudoword.ui import score_tab
 from pseudoword.ui.score_handlers import (

@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 
-from pseudoword.jobs.trainings import Trainings
+from pseudoword.jobs.training.trainings import Trainings
 from pseudoword.ui import training_panel
 from pseudoword.ui.set_check import cancelled, forgotten, ordered, started, told
 from pseudoword.ui.training_handlers import NEW_WORD, preset_values

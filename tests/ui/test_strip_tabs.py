@@ -14,8 +14,8 @@ import pytest
 from pseudoword.diffusion import LoadedEncoders
 from pseudoword.embedding import save_embedding
 from pseudoword.jobs.host import Host
-from pseudoword.jobs.inspector import Inspector
-from pseudoword.jobs.strip_job import StripJob
+from pseudoword.jobs.library.inspector import Inspector
+from pseudoword.jobs.strips.strip_job import StripJob
 from pseudoword.ui import between_tab, vectors_tab
 from pseudoword.ui.strip_form import cancelled, seeds_from, started
 from tests.inspect.words import random_rows, word

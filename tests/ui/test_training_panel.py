@@ -11,8 +11,8 @@ import gradio as gr
 import pytest
 
 from pseudoword.jobs.host import Host
-from pseudoword.jobs.saved_settings import FILE
-from pseudoword.jobs.trainings import Trainings
+from pseudoword.jobs.training.saved_settings import FILE
+from pseudoword.jobs.training.trainings import Trainings
 from pseudoword.ui import gradio_versions, training_panel
 from pseudoword.ui.presets import PRESETS
 from pseudoword.ui.setting_fields import EXPERT, shown

@@ -10,7 +10,7 @@ import pytest
 import torch
 
 from pseudoword.embedding import Embedding, EmbeddingMetadata, save_embedding
-from pseudoword.jobs.inspector import Inspector
+from pseudoword.jobs.library.inspector import Inspector
 from pseudoword.ui.library_tab import NONE_CHOSEN, word_says
 from tests.jobs.small_library import library_host, library_in, put_word, rows, without_model
 

@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from pseudoword.jobs.server_log import FILE
+from pseudoword.jobs.server.server_log import FILE
 from pseudoword.ui.setting_fields import shown
 from tests.webui.server import ENDLESS, PICTURES, Webui, furnished, running
 

@@ -1,0 +1,1 @@
+"""The words of a host: found, looked at, made of others, changed and saved."""

@@ -1,0 +1,53 @@
+"""What pictures are measured by: the features of texts or classes, and a head."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from torch import Tensor
+
+from ...scoring import Head, class_sentences, load_head, mean_features
+from ...scoring.long_texts import EMPTY_TEXT, told_of
+from .score_request import ScoreRequest
+
+if TYPE_CHECKING:
+    from ...scoring import ClipScorer
+
+
+@dataclass(frozen=True, eq=False)
+class Yardstick:
+    """What pictures are measured by: features (T, D) of the labels, None without any, and a head."""
+
+    title: str
+    width: int
+    logit_scale: float
+    labels: Tensor | None
+    head: Head | None
+    notes: tuple[str, ...]
+
+
+def yardstick(
+    request: ScoreRequest, scorer: ClipScorer, features_of_texts: Callable[[Sequence[str]], Tensor]
+) -> Yardstick:
+    """What the pictures of `request` are measured by; `features_of_texts` gives features (N, D) of N texts.
+
+    Raises SettingsError, ModelError.
+    """
+    head = None if request.head is None else load_head(Path(os.path.expanduser(request.head)))
+    if head is not None:
+        head.check_width(scorer.width, scorer.title)
+    labels, notes = None, []
+    if request.labels:
+        texts = class_sentences(request.labels, request.templates) if request.templates else request.labels
+        for text, count in scorer.too_long(texts).items():
+            notes.append(told_of(text, count, scorer.token_room, request.long))
+        if not all(label.strip() for label in request.labels):
+            notes.append(EMPTY_TEXT)
+        labels = features_of_texts(texts)
+        if request.templates:
+            labels = mean_features(labels, len(request.labels))
+    return Yardstick(scorer.title, scorer.width, scorer.logit_scale, labels, head, tuple(notes))

@@ -1,0 +1,1 @@
+"""Checks of training sets, before anything is learned from them."""
