@@ -16,6 +16,7 @@ from torch.nn import functional as F
 
 from .clip_files import Tokenizer, build, load_weights, preprocessing, read_config, tokenizing
 from .long_texts import LongTexts, parts_of
+from .side_by_side import side_by_side
 from .text_tower import encode_texts, read_vectors, reads_to_the_end
 
 if TYPE_CHECKING:
@@ -135,9 +136,12 @@ class ClipScorer:
             features.append(self.features_of_pixels(pixels))
         return torch.cat(features)
 
-    @torch.no_grad()
     def features_of_pixels(self, pixels: Tensor) -> Tensor:
         """Features (N, D) of unit length of preprocessed `pixels` (N, 3, H, W), all at once."""
+        return side_by_side(self._encoded, pixels) if self._device.type == "cpu" else self._encoded(pixels)
+
+    @torch.no_grad()
+    def _encoded(self, pixels: Tensor) -> Tensor:
         return F.normalize(self._model.encode_image(pixels.to(self._device)).float(), dim=-1).cpu()
 
     def token_count(self, text: str) -> int:
