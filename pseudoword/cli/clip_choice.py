@@ -7,11 +7,11 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from ..errors import SettingsError
+from ..scoring.downloading import download
 from ..scoring.models import (
     BUILT_IN_KNOWS,
     ClipModel,
     choose_default,
-    download,
     load_model,
     models_here,
     named,

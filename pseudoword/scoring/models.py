@@ -1,6 +1,6 @@
 """Which CLIP models are there: the built-in one, files one names, and what open_clip and others have downloaded.
 
-Nothing here asks a server, except `download`. A name such as ViT-B-32:laion2b_s34b_b79k is open_clip's: an architecture
+Nothing here asks a server. A name such as ViT-B-32:laion2b_s34b_b79k is open_clip's: an architecture
 and what it was trained on.
 """
 
@@ -89,7 +89,7 @@ def models_at(place: Path) -> list[ClipModel]:
 
 def pretrained_models() -> list[ClipModel]:
     """All models that open_clip knows, each once, with their files where they lie in a cache."""
-    pretrained = _open_clip().pretrained
+    pretrained = pretrained_of()
     found: dict[str, ClipModel] = {}
     for architecture, tag in pretrained.list_pretrained():
         source = pretrained.get_pretrained_cfg(architecture, tag)
@@ -131,28 +131,12 @@ def load_model(model: ClipModel, device: torch.device | str = "cpu") -> ClipScor
         return scorer
     config: dict[str, Any] = {"model_cfg": _open_clip().get_model_config(model.architecture)}
     if model.tag:
-        source = _open_clip().pretrained.get_pretrained_cfg(model.architecture, model.tag)
+        source = pretrained_of().get_pretrained_cfg(model.architecture, model.tag)
         kept = ("mean", "std", "interpolation", "resize_mode")
         config["preprocess_cfg"] = {key: source[key] for key in kept if source.get(key)}
         if _is_quick(model.tag, source):
             config["model_cfg"]["quick_gelu"] = True
     return ClipScorer.of_config(model.name, config, model.weights, model.name, None, device)
-
-
-def download(model: ClipModel) -> ClipModel:
-    """Fetch `model` by open_clip's own downloader, into its own place, and return it with its file.
-
-    The only function here that needs a network, for whoever asked for it explicitly. Raises ModelError.
-    """
-    pretrained = _open_clip().pretrained
-    source = pretrained.get_pretrained_cfg(model.architecture, model.tag)
-    if not source:
-        raise ModelError(f"Nobody offers {model.name} for download; choose one of open_clip's own models.")
-    try:
-        path = Path(pretrained.download_pretrained(source))
-    except Exception as error:  # whatever its network packages raise
-        raise ModelError(f"{model.name} could not be downloaded ({error}); check the network and try again.") from error
-    return replace(model, origin="open_clip's cache", weights=path, size_bytes=_size(path), problem=_problem(path))
 
 
 def _model_at(path: Path) -> ClipModel | None:
@@ -162,7 +146,7 @@ def _model_at(path: Path) -> ClipModel | None:
         if not (path / CONFIG).is_file() or weights is None:
             return None
         name = path.resolve().name
-        return ClipModel(name, "given", weights, path / CONFIG, size_bytes=_size(weights), problem=_problem(weights))
+        return ClipModel(name, "given", weights, path / CONFIG, size_bytes=_size(weights), problem=problem_of(weights))
     if not path.is_file() or path.suffix.lower() not in SUFFIXES:
         return None
     stem = _folded(path.stem)
@@ -170,7 +154,7 @@ def _model_at(path: Path) -> ClipModel | None:
     if not fitting:
         return None
     architecture = max(fitting, key=len)
-    problem = _problem(path) or _text_tower_problem(architecture)
+    problem = problem_of(path) or _text_tower_problem(architecture)
     tag = OPENAI if _is_of_openai(path, architecture) else ""
     return ClipModel(path.stem, "given", path, None, architecture, tag, _size(path), problem)
 
@@ -182,7 +166,7 @@ def _is_of_openai(path: Path, architecture: str) -> bool:
     """
     with suppress(OSError, zipfile.BadZipFile):
         is_theirs = path.suffix.lower() in TORCH_SUFFIXES and is_torchscript(path)
-        return is_theirs and bool(_open_clip().pretrained.get_pretrained_cfg(architecture, OPENAI))
+        return is_theirs and bool(pretrained_of().get_pretrained_cfg(architecture, OPENAI))
     return False
 
 
@@ -192,10 +176,10 @@ def _pretrained(architecture: str, tag: str, source: dict[str, Any]) -> ClipMode
         ("Hugging Face's cache", path) for path in _in_hub_cache(source.get("hf_hub") or "")
     ]
     if source.get("url"):
-        places.append(("open_clip's cache", Path("~/.cache/clip").expanduser() / Path(source["url"]).name))
+        places.append(("open_clip's cache", open_clip_cache() / Path(source["url"]).name))
     for origin, path in places:
         if path.is_file():
-            problem = _problem(path) or _text_tower_problem(architecture)
+            problem = problem_of(path) or _text_tower_problem(architecture)
             return replace(model, origin=origin, weights=path, size_bytes=_size(path), problem=problem)
     return model
 
@@ -219,7 +203,7 @@ def _is_quick(tag: str, source: dict[str, Any]) -> bool:
     return bool(source.get("quick_gelu", tag == OPENAI or "quickgelu" in source.get("url", "")))
 
 
-def _problem(weights: Path) -> str:
+def problem_of(weights: Path) -> str:
     """Why a weight file cannot be used, as far as one sees without reading it."""
     if weights.suffix.lower() not in SUFFIXES:
         return f"files of the kind {weights.suffix} are not read"
@@ -249,6 +233,16 @@ def _size(path: Path) -> int | None:
 
 def _folded(name: str) -> str:
     return name.lower().replace("_", "-").replace("/", "-")
+
+
+def open_clip_cache() -> Path:
+    """Where open_clip keeps the files that it fetches by their addresses."""
+    return Path("~/.cache/clip").expanduser()
+
+
+def pretrained_of() -> Any:
+    """open_clip's module of the models that it knows. Raises MissingExtra where it is not installed."""
+    return _open_clip().pretrained
 
 
 def _open_clip() -> Any:

@@ -303,22 +303,3 @@ def test_old_ones_are_forgotten_with_their_uploads(scorings: Scorings, tmp_path:
     assert not Path(places[-1].name).exists() and not any(
         thread.name.startswith("scores") for thread in threading.enumerate()
     )
-
-
-# ---- models --------------------------------------------------------------------------------------------------------
-
-
-def test_a_download_without_a_network_ends_with_a_sentence(scorings: Scorings) -> None:
-    assert scorings.downloads.latest is None
-    elsewhere = scorings.host.clips.elsewhere()[0].name
-    scorings.downloads.start(elsewhere)
-    for thread in threading.enumerate():
-        if thread.name.startswith("download"):
-            thread.join()
-    latest = scorings.downloads.latest
-    assert latest is not None and (latest.name, latest.state) == (elsewhere, "failed")
-    assert "could not be downloaded" in latest.message
-    with pytest.raises(SettingsError, match="on this disk already"):
-        scorings.downloads.start("pseudoword-mini")
-    with pytest.raises(SettingsError, match="No model is chosen"):
-        scorings.downloads.start("")

@@ -2,39 +2,55 @@
 
 from __future__ import annotations
 
+import json
 import logging
+import os
+import subprocess
+import sys
 import threading
 import time
-from dataclasses import dataclass
-from typing import Literal, TypeAlias
+from contextlib import suppress
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any, Literal, TypeAlias
 
-from ...errors import PseudowordError, SettingsError
-from ...scoring.models import ClipModel
+from ...errors import SettingsError
+from ...scoring.downloading import DONE, PATH, PROBLEM, TOTAL
 from .clip_models import ClipModels
 
 log = logging.getLogger(__name__)
 
-State: TypeAlias = Literal["downloading", "finished", "failed"]
+State: TypeAlias = Literal["downloading", "finished", "failed", "cancelled"]
+_ROOT = Path(__file__).parents[3]  # of the package, which the WebUI's Python does not know by itself
+_PATIENCE_S = 5
 
 
 @dataclass(frozen=True)
 class Download:
-    """How the download of a model stands, after so many `seconds`; `message` says why it failed."""
+    """How the download of a model stands, after so many `seconds`; `message` is a sentence about its end.
+
+    `done` of `total` bytes are here; None before the server has told how many there are.
+    """
 
     name: str
     state: State
-    message: str
-    seconds: float
+    message: str = ""
+    seconds: float = 0
+    done: int | None = None
+    total: int | None = None
 
 
 class ClipDownloads:
-    """Fetches models of `clips`, one at a time, in a thread of its own; nothing ends it but the program's end."""
+    """Fetches models of `clips`, one at a time, each in a process, which can be ended whatever the network does."""
 
     def __init__(self, clips: ClipModels) -> None:
         self._clips = clips
         self._lock = threading.Lock()
         self._latest: Download | None = None
         self._began_at = 0.0
+        self._process: subprocess.Popen[str] | None = None
+        self._follower = threading.Thread()
+        self._is_cancelled = False
 
     def start(self, name: str) -> None:
         """Begin to fetch the model called `name`. Raises SettingsError where it is here, or another is on its way."""
@@ -45,9 +61,44 @@ class ClipDownloads:
             raise SettingsError(f"{model.name} is on this disk already; choose it above.")
         with self._lock:
             if self._latest is not None and self._latest.state == "downloading":
-                raise SettingsError(f"{self._latest.name} is being downloaded; wait for it.")
-            self._latest, self._began_at = Download(model.name, "downloading", "", 0), time.monotonic()
-        threading.Thread(target=self._fetch, args=[model], name=f"download {model.name}", daemon=True).start()
+                raise SettingsError(f"{self._latest.name} is being downloaded; wait for it, or cancel it.")
+            try:
+                self._process = _program(model.name)
+            except OSError as problem:
+                raise SettingsError(
+                    f"{model.name} cannot be downloaded: no program can be started ({problem})."
+                ) from problem
+            self._latest, self._began_at, self._is_cancelled = (
+                Download(model.name, "downloading"),
+                time.monotonic(),
+                False,
+            )
+            follow = threading.Thread(
+                target=self._follow, args=[self._process], name=f"download {model.name}", daemon=True
+            )
+            self._follower = follow
+            follow.start()
+
+    def cancel(self) -> None:
+        """End what is being downloaded, and wait for that. Raises SettingsError where there is nothing."""
+        with self._lock:
+            process, follower = self._process, self._follower
+            if process is None:
+                raise SettingsError("Nothing is being downloaded.")
+            self._is_cancelled = True
+        assert process.stdin is not None
+        with suppress(OSError):
+            process.stdin.close()  # which it takes for its end
+        try:
+            process.wait(_PATIENCE_S)
+        except subprocess.TimeoutExpired:
+            process.kill()
+        follower.join()
+
+    def end(self) -> None:
+        """Cancel what is under way, where anything is."""
+        with suppress(SettingsError):
+            self.cancel()
 
     @property
     def latest(self) -> Download | None:
@@ -56,17 +107,47 @@ class ClipDownloads:
             latest, began_at = self._latest, self._began_at
         if latest is None or latest.state != "downloading":
             return latest
-        return Download(latest.name, latest.state, "", time.monotonic() - began_at)
+        return replace(latest, seconds=time.monotonic() - began_at)
 
-    def _fetch(self, model: ClipModel) -> None:
-        state: State = "failed"
-        try:
-            self._clips.download(model)
-            state, message = "finished", f"{model.name} is on this disk now."
-        except PseudowordError as problem:
-            message = str(problem)
-        except BaseException as problem:
-            log.exception("The download of %s failed", model.name)
-            message = f"This should not have happened ({type(problem).__name__}: {problem})."
+    def _follow(self, process: subprocess.Popen[str]) -> None:
+        """Keep up with what the program tells, to its end."""
+        told: dict[str, Any] = {}
+        with process, suppress(OSError):  # of its input, which may be closed in both threads
+            assert process.stdout is not None
+            for line in process.stdout:
+                with suppress(ValueError):
+                    told.update(json.loads(line))
+                if DONE in told:
+                    with self._lock:
+                        assert self._latest is not None
+                        self._latest = replace(self._latest, done=told[DONE], total=told[TOTAL])
+        code = process.returncode
         with self._lock:
-            self._latest = Download(model.name, state, message, time.monotonic() - self._began_at)
+            assert self._latest is not None
+            name = self._latest.name
+            state: State
+            if PATH in told:
+                state, message = "finished", f"{name} is on this disk now."
+            elif self._is_cancelled:
+                state, message = "cancelled", f"The download of {name} was cancelled."
+            else:
+                state = "failed"
+                message = told.get(PROBLEM, f"The download of {name} ended unexpectedly (code {code}); try again.")
+                log.warning("A download of a CLIP model failed")
+            self._process = None
+            self._latest = replace(
+                self._latest, state=state, message=message, seconds=time.monotonic() - self._began_at
+            )
+
+
+def _program(name: str) -> subprocess.Popen[str]:
+    """The process that downloads the model called `name`."""
+    known = os.environ.get("PYTHONPATH")
+    return subprocess.Popen(
+        [sys.executable, "-m", "pseudoword.scoring.downloading", name],
+        env={**os.environ, "PYTHONPATH": os.pathsep.join([str(_ROOT), *([known] if known else [])]), "PYTHONUTF8": "1"},
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.DEVNULL,
+        encoding="utf-8",
+    )

@@ -12,7 +12,7 @@ from weakref import WeakValueDictionary
 import torch
 
 from ...errors import ModelError
-from ...scoring.models import ClipModel, choose_default, download, load_model, models_at, models_here, pretrained_models
+from ...scoring.models import ClipModel, choose_default, load_model, models_at, models_here, pretrained_models
 
 if TYPE_CHECKING:
     from ...scoring import ClipScorer
@@ -87,10 +87,6 @@ class ClipModels:
             finally:
                 if not self._stays():
                     scorer.move(CPU)
-
-    def download(self, model: ClipModel) -> ClipModel:
-        """Fetch `model`, which somebody asked for explicitly. Raises ModelError."""
-        return download(model)
 
     def _loaded(self, model: ClipModel) -> ClipScorer:
         with self._lock:

@@ -69,5 +69,6 @@ class Scorings:
 
     def end(self) -> None:
         """Cancel what is under way and wait for its end: a program that ends in the middle of a pass crashes."""
+        self.downloads.end()
         self._kept.end()
         self.search.end()
