@@ -9,6 +9,15 @@
     return element;
   };
 
+  const button = (text, onPress, name = "library-button") => {
+    const element = make("button", name, text);
+    element.type = "button";
+    element.addEventListener("click", onPress);
+    return element;
+  };
+
+  const count = (many, one) => `${many.toLocaleString()} ${one}${many === 1 ? "" : "s"}`;
+
   const number = (value, digits = 4) => (value === null || value === undefined ? "–" : value.toPrecision(digits));
 
   const inWords = (seconds) => {
@@ -48,10 +57,10 @@
 
   // A button that makes no sense now can be seen, and not pressed.
   const enable = (name, makesSense) => {
-    const button = buttonCalled(name);
-    if (!button) return;
-    button.disabled = !makesSense;
-    button.classList.toggle("pseudoword-idle", !makesSense);
+    const element = buttonCalled(name);
+    if (!element) return;
+    element.disabled = !makesSense;
+    element.classList.toggle("pseudoword-idle", !makesSense);
   };
 
   // What to know of the CLIP model called `name`, of the best one there where none is named.
@@ -85,5 +94,5 @@
     return answer;
   };
 
-  window.pseudoword = { make, number, inWords, picture, bar, isSeen, buttonCalled, enable, aboutClip, refreshCards, fill, asked };
+  window.pseudoword = { make, button, count, number, inWords, picture, bar, isSeen, buttonCalled, enable, aboutClip, refreshCards, fill, asked };
 })();

@@ -2,12 +2,13 @@
 (() => {
   "use strict";
 
-  const { make, bar, isSeen, inWords, aboutClip, asked } = window.pseudoword;
+  const { make, button, count, isSeen, aboutClip, asked } = window.pseudoword;
+  const { indexLine } = window.pseudoword;
+  const { address, hitOf, detailsOf } = window.pseudoword.found;
   const READING_MS = 1000;
   const IDLE_MS = 4000;
   const UNSEEN_MS = 200; // nothing is asked for meanwhile: whoever opens the tab wants to see it at once
   const HITS = 48;
-  const UNDER_WAY = ["waiting", "looking", "reading"];
   const ROUTE = "pseudoword/v1/search";
   const FILTERS = ["since", "until", "checkpoint", "least", "most", "words"];
 
@@ -25,14 +26,6 @@
   };
   const place = () => document.getElementById("pseudoword-search");
   const part = (name) => place().querySelector(`.pseudoword-search-${name}`);
-  const count = (number, one) => `${number.toLocaleString()} ${one}${number === 1 ? "" : "s"}`;
-
-  const button = (text, onPress, name = "library-button") => {
-    const element = make("button", name, text);
-    element.type = "button";
-    element.addEventListener("click", onPress);
-    return element;
-  };
 
   const posted = async (route, body) => {
     const answer = await fetch(`${ROUTE}/${route}`, { method: "POST", body });
@@ -201,7 +194,7 @@
       if (answers !== shown) return;
       const start = answers.hits.length;
       answers.hits = [...answers.hits, ...found.hits];
-      part("hits").append(...found.hits.map((hit, place_) => hitOf(hit, start + place_)));
+      part("hits").append(...found.hits.map((hit, place_) => itemOf(hit, start + place_)));
       offerMore(found.hits.length === HITS);
       if (found.hits.length) part("hits").children[start].querySelector("button").focus();
     } catch (problem) {
@@ -218,44 +211,6 @@
     return `Of ${count(found.among, "picture")}, ${order} (${found.model})`;
   };
 
-  const address = (hit, file) => `${ROUTE}/pictures/${encodeURIComponent(hit.id)}/${file}`;
-
-  const figure = (hit) => {
-    const figures = [];
-    if (hit.cosine !== null) figures.push(hit.cosine.toFixed(3));
-    if (hit.score !== null) figures.push(`score ${hit.score.toFixed(1)}`);
-    return figures.join(", ");
-  };
-
-  const hitOf = (hit, number) => {
-    const item = make("li", "search-hit");
-    const open = button("", () => choose(chosen === hit ? null : hit, item), "search-open");
-    open.setAttribute("aria-expanded", "false");
-    const image = document.createElement("img");
-    image.loading = "lazy";
-    image.alt = "";
-    image.src = address(hit, "small.jpg");
-    image.addEventListener("error", () => item.classList.add("pseudoword-search-gone"));
-    open.append(image, make("span", "search-name", hit.name), make("span", "search-figure", figure(hit)));
-    open.title = `${hit.folder}/${hit.name}`;
-    open.addEventListener("keydown", (event) => step(event, item));
-    item.dataset.number = number;
-    item.append(open);
-    return item;
-  };
-
-  // Arrow keys go from picture to picture, Escape closes what is open.
-  const step = (event, item) => {
-    if (event.key === "Escape" && chosen) { choose(null); item.querySelector("button").focus(); return; }
-    const items = [...part("hits").querySelectorAll(".pseudoword-search-hit")];
-    const here = items.indexOf(item);
-    const inRow = items.filter((one) => one.offsetTop === items[0].offsetTop).length || 1;
-    const to = { ArrowRight: here + 1, ArrowLeft: here - 1, ArrowDown: here + inRow, ArrowUp: here - inRow, Home: 0, End: items.length - 1 }[event.key];
-    if (to === undefined || !items[to]) return;
-    event.preventDefault();
-    items[to].querySelector("button").focus();
-  };
-
   const clearHits = () => {
     [shown, chosen] = [null, null];
     tell("");
@@ -264,7 +219,7 @@
 
   const drawHits = () => {
     part("found").textContent = headline();
-    part("hits").replaceChildren(...shown.hits.map(hitOf));
+    part("hits").replaceChildren(...shown.hits.map(itemOf));
     offerMore(shown.hits.length === HITS);
   };
 
@@ -275,6 +230,21 @@
 
   // ---- one picture ----------------------------------------------------------------------------------------------------
 
+  const itemOf = (hit, number) => hitOf(hit, number, { open: (one, item) => choose(chosen === one ? null : one, item), close: closeChosen });
+
+  const closeChosen = () => {
+    if (!chosen) return;
+    const pressed = part("hits").querySelector("[aria-expanded=true]");
+    choose(null);
+    pressed?.focus();
+  };
+
+  const moreLike = (hit) => {
+    setLike({ id: hit.id, name: hit.name, address: address(hit, "small.jpg"), isOwn: false });
+    search();
+    place().scrollIntoView({ block: "start" });
+  };
+
   const choose = (hit, item) => {
     part("hits").querySelector(".pseudoword-search-details")?.remove();
     for (const one of part("hits").querySelectorAll("[aria-expanded=true]")) one.setAttribute("aria-expanded", "false");
@@ -284,55 +254,17 @@
     // Below the row that the picture stands in.
     const items = [...part("hits").querySelectorAll(".pseudoword-search-hit")];
     const lastInRow = items.filter((one) => one.offsetTop === item.offsetTop).pop();
-    const details = detailsOf(hit, item);
+    const details = detailsOf(hit, { close: closeChosen, more: moreLike });
     lastInRow.after(details);
     details.scrollIntoView({ block: "nearest" });
   };
 
-  const detailsOf = (hit, item) => {
-    const details = make("li", "search-details");
-    details.addEventListener("keydown", (event) => { if (event.key === "Escape") { choose(null); item.querySelector("button").focus(); } });
-    const picture = window.pseudoword.picture(address(hit, "file"), hit.name);
-    const told = make("div", "search-told");
-    const when = new Date(hit.changed_s * 1000).toLocaleString([], { dateStyle: "medium", timeStyle: "short" });
-    const facts = [hit.folder, when, hit.checkpoint, figure(hit)].filter((text) => text);
-    told.append(make("p", "search-title", hit.name), make("p", "small", facts.join(" · ")));
-    if (hit.prompt) told.append(make("p", "search-prompt", hit.prompt));
-    const said = make("p", "small");
-    said.setAttribute("role", "status");
-    const actions = make("div", "search-actions");
-    actions.append(...actionsOf(hit, said));
-    told.append(actions, said);
-    details.append(picture, told);
-    return details;
-  };
-
-  const carried = (hit) => ({ id: hit.id, name: hit.name, address: address(hit, "file") });
-
-  const actionsOf = (hit, said) => {
-    const { sending } = window.pseudoword;
-    const trying = (work) => async () => {
-      said.textContent = "…";
-      try { said.textContent = (await work()) ?? ""; } catch (problem) { said.textContent = problem.message; }
-    };
-    const found = [button("More like this", () => { setLike({ id: hit.id, name: hit.name, address: address(hit, "small.jpg"), isOwn: false }); search(); place().scrollIntoView({ block: "start" }); })];
-    if (document.getElementById("pseudoword_sent")) found.push(button("Send to img2img", trying(() => sending.toImg2img(carried(hit)))));
-    if (document.getElementById("pnginfo_image")) found.push(button("Send to PNG info", trying(() => sending.toPngInfo(carried(hit)))));
-    if (document.getElementById("pseudoword_pictures")) found.push(button("Add to the training set", trying(() => sending.toTraining(carried(hit)))));
-    const link = make("a", "library-button", "Download");
-    link.href = address(hit, "file");
-    link.download = hit.name;
-    found.push(link);
-    return found;
-  };
-
   // ---- the index ------------------------------------------------------------------------------------------------------
 
-  const ORDERS = {
-    start: ["Look for new pictures", () => order("start")],
-    first: ["Read the pictures", () => order("start")],
-    on: ["Go on", () => order("start")],
-    pause: ["Pause", () => order("pause")],
+  const drawIndex = (now) => {
+    index = now;
+    indexLine.draw(part("index"), now, order);
+    listCheckpoints(now.checkpoints);
   };
 
   const order = async (name) => {
@@ -341,48 +273,6 @@
     } catch (problem) {
       tell(problem.message);
     }
-  };
-
-  const indexSays = (now) => {
-    const known = `${count(now.pictures, "picture")} can be found`;
-    if (now.state === "waiting") return `${known}; reading waits for its turn`;
-    if (now.state === "looking") return `${known}; looking for new ones${now.total ? `, ${now.total.toLocaleString()} so far` : ""}`;
-    if (now.state === "reading") return `${known}; reading ${now.done.toLocaleString()} of ${now.total.toLocaleString()}${now.seconds_left === null ? "" : `, ${inWords(now.seconds_left)}`}`;
-    if (now.state === "paused") return `${known}; reading is paused`;
-    return now.pictures ? known : "No pictures have been read yet. That takes the longer the larger the model, goes on in the background, and can be paused";
-  };
-
-  const drawIndex = (now) => {
-    const before = index;
-    index = now;
-    const isUnderWay = UNDER_WAY.includes(now.state);
-    const wanted = isUnderWay ? "pause" : now.state === "paused" ? "on" : now.pictures ? "start" : "first";
-    const parts = [make("span", "search-known", `${indexSays(now)}.`)];
-    if (now.state === "reading") parts.push(bar(now.done, now.total || 1, "Pictures read"));
-    const kept = part("index").querySelector(`button[data-order=${wanted}]`); // it may have the focus
-    const press = kept ?? button(...ORDERS[wanted]);
-    press.dataset.order = wanted;
-    parts.push(press);
-    if (now.message) parts.push(make("p", "warning", now.message));
-    if (now.unreadable) parts.push(unreadable(now.unreadable, now.reasons));
-    if (before && JSON.stringify(before) === JSON.stringify(now)) return;
-    const had = document.activeElement === kept;
-    const wasOpen = part("index").querySelector("details")?.open;
-    part("index").replaceChildren(...parts);
-    if (wasOpen && part("index").querySelector("details")) part("index").querySelector("details").open = true;
-    if (had) press.focus();
-    listCheckpoints(now.checkpoints);
-  };
-
-  const unreadable = (all, files) => {
-    const box = document.createElement("details");
-    const summary = document.createElement("summary");
-    summary.textContent = `${count(all, "file")} could not be read`;
-    const list = document.createElement("ul");
-    const more = all > files.length ? ["…"] : [];
-    list.append(...[...files.map((one) => `${one.name}: ${one.reason}`), ...more].map((text) => Object.assign(document.createElement("li"), { textContent: text })));
-    box.append(summary, list);
-    return box;
   };
 
   const furnish = (box) => {
@@ -449,7 +339,7 @@
     const isOpened = isSeen(place()) && !wasSeen; // meanwhile there may be a folder
     wasSeen = isSeen(place());
     await look(isOpened);
-    const isUnderWay = index && UNDER_WAY.includes(index.state);
+    const isUnderWay = index && indexLine.isUnderWay(index);
     window.setTimeout(lookOn, !isSeen(place()) ? UNSEEN_MS : isUnderWay ? READING_MS : IDLE_MS);
   };
 

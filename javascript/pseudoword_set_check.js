@@ -2,12 +2,10 @@
 (() => {
   "use strict";
 
-  const { make, picture, bar, isSeen, inWords, enable, fill, asked } = window.pseudoword;
+  const { make, count, picture, bar, isSeen, inWords, enable, fill, asked } = window.pseudoword;
   const EVERY_MS = 700;
   const UNDER_WAY = ["waiting", "looking", "round trips"];
   const shown = new WeakMap(); // of every place for a check: which was drawn there, its parts, and whether it has ended
-
-  const count = (number, what) => `${number} ${what}${number === 1 ? "" : "s"}`;
 
   const headline = (now) => {
     if (now.message) return now.message;
