@@ -11,11 +11,14 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 from urllib.error import HTTPError
+from urllib.parse import urlencode
 from urllib.request import Request, urlopen
 
 import pytest
 
 from pseudoword.cli import main
+from pseudoword.cli.score import default_cache
+from tests.scoring.kept_features import indexed, slow_to_read, spoil
 from tests.studio.conftest import PATIENCE_S, Studio, started
 from tests.training.small_runs import SMALL, draw_pictures
 
@@ -120,6 +123,50 @@ def test_a_killed_server_goes_on_with_comparisons_and_folders(model: Path, tmp_p
         assert kinds == {"scoring": "finished", "layers": "finished"}
         code, said = studio.interrupt()
         assert code == 0 and "Traceback" not in said, said
+
+
+def test_a_killed_server_goes_on_with_an_index_from_what_was_kept(
+    model: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    pytest.importorskip("open_clip")
+    from pseudoword.scoring import ClipScorer
+
+    scorer, folder = ClipScorer.builtin(), tmp_path / "pictures" / "many"
+    draw_pictures(tmp_path / "pictures")
+    pictures = slow_to_read(folder, 200)
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
+    indexes = default_cache().parent / "picture-index"
+    index, order = f"search/index?{urlencode({'folder': str(folder)})}", {"order": "start", "folder": str(folder)}
+    kept: list[Path] = []
+    for _ in range(2):  # and once more, while it goes on
+        with started(model, tmp_path, "--resume") as studio:
+            person = Person(studio)
+            if not kept:
+                assert person.ask("search/index", order, "POST")[0] == 200
+            person.waits_until(lambda: person.ask(index)[1]["pictures"] > len(kept))
+            assert the_job(person)["state"] == "running"
+            kill(studio)
+        before, kept = kept, indexed(indexes, scorer, folder)
+        assert kept[: len(before)] == before and len(before) < len(kept) < len(pictures)
+        spoil(kept[len(before) :])  # who reads them again finds no picture
+    with started(model, tmp_path, "--resume") as studio:
+        person = Person(studio)
+        person.waits_until(lambda: the_job(person)["state"] == "finished")
+        assert the_job(person)["done"] == the_job(person)["total"] == len(pictures) - len(kept)
+        found = person.ask("search", {"words": "", "folder": str(folder), "count": 200}, "POST")[1]
+        assert found["among"] == len(pictures) and len({hit["name"] for hit in found["hits"]}) == len(pictures)
+        stands = person.ask(index)[1]
+        assert (stands["state"], stands["pictures"], stands["unreadable"]) == ("up to date", len(pictures), 0)
+        code, said = studio.interrupt()
+        assert code == 0 and "Traceback" not in said, said
+    assert indexed(indexes, scorer, folder)[: len(kept)] == kept
+    assert sorted(indexed(indexes, scorer, folder)) == pictures
+
+
+def the_job(person: Person) -> dict[str, Any]:
+    """The only one on the list."""
+    [job] = person.jobs().values()
+    return job
 
 
 def test_people_with_logins_have_their_own_jobs_and_limits(model: Path, tmp_path: Path) -> None:
