@@ -1,4 +1,4 @@
-"""What a program that was killed had read by then: its pictures are spoiled, so that nothing can read them once more."""
+"""What a program that was killed had read by then: its pictures are spoiled, and cannot be read once more."""
 
 from __future__ import annotations
 

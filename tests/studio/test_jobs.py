@@ -137,18 +137,22 @@ def test_a_killed_server_goes_on_with_an_index_from_what_was_kept(
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
     indexes = default_cache().parent / "picture-index"
     index, order = f"search/index?{urlencode({'folder': str(folder)})}", {"order": "start", "folder": str(folder)}
-    kept: list[Path] = []
-    for _ in range(2):  # and once more, while it goes on
+
+    def read_some_more(before: list[Path], *orders: dict[str, str]) -> list[Path]:
+        """Start, and kill it once more was read than `before`; returns what was, which nobody can read again."""
         with started(model, tmp_path, "--resume") as studio:
             person = Person(studio)
-            if not kept:
-                assert person.ask("search/index", order, "POST")[0] == 200
-            person.waits_until(lambda: person.ask(index)[1]["pictures"] > len(kept))
+            for one in orders:
+                assert person.ask("search/index", one, "POST")[0] == 200
+            person.waits_until(lambda: person.ask(index)[1]["pictures"] > len(before))
             assert the_job(person)["state"] == "running"
             kill(studio)
-        before, kept = kept, indexed(indexes, scorer, folder)
+        kept = indexed(indexes, scorer, folder)
         assert kept[: len(before)] == before and len(before) < len(kept) < len(pictures)
-        spoil(kept[len(before) :])  # who reads them again finds no picture
+        spoil(kept[len(before) :])
+        return kept
+
+    kept = read_some_more(read_some_more([], order))
     with started(model, tmp_path, "--resume") as studio:
         person = Person(studio)
         person.waits_until(lambda: the_job(person)["state"] == "finished")
