@@ -2,7 +2,7 @@
 (() => {
   "use strict";
 
-  const { make, isSeen, buttonCalled, aboutClip, asked } = window.pseudoword;
+  const { make, isSeen, buttonCalled, enable, aboutClip, asked } = window.pseudoword;
   const EVERY_MS = 1000;
   const GALLERIES = ["txt2img", "img2img"];
   const MEGABYTE = 1024 * 1024;
@@ -114,7 +114,9 @@
     table.append(header, body);
     const scroll = make("div", "word-scroll");
     scroll.append(table);
-    place.replaceChildren(scroll, ...(models.download ? [downloadSays(models.download)] : []));
+    const told = models.download ? [downloadSays(models.download)] : [];
+    if (models.no_download) told.push(make("p", "note", models.no_download));
+    place.replaceChildren(scroll, ...told);
   };
 
   // Beside the choice of a model, whose first entry is no model's name.
@@ -149,7 +151,10 @@
         return;
       }
     }
-    if (models) drawNote();
+    if (models) {
+      drawNote();
+      enable("clip_download", !models.no_download);
+    }
     const now = JSON.stringify(models);
     if (place && models && (now !== drawn || !place.childElementCount)) { drawModels(place); drawn = now; }
   };

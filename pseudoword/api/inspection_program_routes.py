@@ -78,10 +78,11 @@ def _add_strip_routes(router: APIRouter, inspector: Inspector) -> None:
             job = inspector.strips.start(rows, seeds, request.steps, float(request.guidance), person)
             return seen(inspector.host, job.watch())
 
-    def cancel_strip(id: str) -> dict[str, Any]:
+    def cancel_strip(id: str, asked: Request) -> dict[str, Any]:
         """End after the pass that is under way; the pictures so far are kept."""
-        job = job_called(inspector.strips.job, id)
-        job.cancel()
+        with refusing(inspector):
+            person = inspector.host.people.of(asked, is_program=True)
+            job = job_called(lambda one: inspector.strips.cancelled(one, person), id)
         return seen(inspector.host, job.watch())
 
     router.add_api_route(

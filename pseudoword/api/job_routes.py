@@ -12,7 +12,7 @@ from fastapi.responses import FileResponse
 
 from ..jobs import steering
 from ..jobs.job_queue import SteeringOrder
-from ..jobs.job_view import ROWS, compared, detailed, files_of, listed, looked_into
+from ..jobs.job_view import ROWS, check_is_training, compared, detailed, files_of, listed, looked_into
 from ..jobs.server.people import COOKIE, KEPT_S, Person, new_session
 from ..jobs.training.compared_curves import compared_curves
 from ..jobs.training.run_pictures import thumbnail, training_picture
@@ -106,6 +106,7 @@ def _add_picture_routes(router: APIRouter, trainings: Trainings) -> None:
     def records(request: Request, id: str) -> tuple[str, list[dict[str, Any]]]:
         with telling(trainings.host):
             job = looked_into(board, who(trainings, request), id)
+            check_is_training(job)
             live = next((one for one in trainings.jobs() if one.id == id and not one.has_ended), None)
             found = list(live.watch().records) if live is not None else []
             return job.title, found or list(read_history(files_of(board, job).history))

@@ -28,6 +28,7 @@ from .uploads import store
 
 PATIENCE_S = 30.0  # a proxy gives up after 60; the answer says how it stands
 PROBLEMS = {
+    403: "The scores are somebody else's, or only admins may do this on a server for several people",
     404: "There are no such scores, or none any more",
     422: "The request, or a picture's upload, cannot be used",
     501: "A package is missing that the server needs for this",
@@ -51,17 +52,19 @@ def add_score_program_routes(app: FastAPI, scorings: Scorings, dependencies: Seq
         job.wait(PATIENCE_S)
         return seen(scorings.host, job.watch())
 
-    def cancel_scores(id: str) -> dict[str, Any]:
+    def cancel_scores(id: str, asked: Request) -> dict[str, Any]:
         """End after the pictures that are being encoded; the scores so far are kept."""
-        job = job_called(scorings.job, id)
-        job.cancel()
+        with telling(scorings.host):
+            person = scorings.host.people.of(asked, is_program=True)
+            job = job_called(lambda one: scorings.cancelled(one, person), id)
         return seen(scorings.host, job.watch())
 
-    def download_clip(request: schemas.DownloadRequest) -> dict[str, Any]:
+    def download_clip(request: schemas.DownloadRequest, asked: Request) -> dict[str, Any]:
         """Download a model to the server. `GET /pseudoword/v1/clips` tells how that stands."""
         with telling(scorings.host):
-            scorings.downloads.start(encodable(request.name))
-            return clips_json(scorings)
+            person = scorings.host.people.of(asked, is_program=True)
+            scorings.downloads.start(encodable(request.name), person)
+            return clips_json(scorings, person)
 
     example = answered(200, schemas.SCORE_EXAMPLE)
     router.add_api_route(

@@ -5,13 +5,14 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from typing import Any
 
-from fastapi import FastAPI, HTTPException, Response
+from fastapi import FastAPI, HTTPException, Request, Response
 
 from ..jobs.host import Host
 from ..jobs.scoring.score_job import ScoreJob, ScoreWatched
 from ..jobs.scoring.score_picture import FORMS, Figure, score_picture
 from ..jobs.scoring.score_result import ScoreResult, result_table
 from ..jobs.scoring.scorings import Scorings
+from ..jobs.server.people import Person
 from ..scoring.models import BUILT_IN_KNOWS, ClipModel
 from ..training.contact_sheet import png_bytes
 from .answers import drawing, job_called, telling, without_folders
@@ -53,10 +54,10 @@ def add_score_routes(app: FastAPI, scorings: Scorings, dependencies: Sequence[An
         """All figures as JSON."""
         return result_json(scorings.host, result_of(job_called(scorings.job, id)))
 
-    def clips() -> dict[str, Any]:
+    def clips(request: Request) -> dict[str, Any]:
         """The CLIP models on this disk, and those that would have to be downloaded."""
         with telling(scorings.host):
-            return clips_json(scorings)
+            return clips_json(scorings, scorings.host.people.of(request, is_program=True))
 
     routes: dict[str, Callable[..., Any]] = {
         "/scores/{id}": watch,
@@ -121,8 +122,8 @@ def rounded(rows: Sequence[Sequence[float]]) -> list[list[float]]:
     return [[round(value, 6) for value in row] for row in rows]
 
 
-def clips_json(scorings: Scorings) -> dict[str, Any]:
-    """The CLIP models, and how the latest download stands. Raises MissingExtra."""
+def clips_json(scorings: Scorings, person: Person) -> dict[str, Any]:
+    """The CLIP models, why `person` may download none, and how the latest download stands. Raises MissingExtra."""
     here, default = scorings.host.clips.here(), scorings.host.clips.default()
     latest = scorings.downloads.latest
     download = None
@@ -137,6 +138,7 @@ def clips_json(scorings: Scorings) -> dict[str, Any]:
         "default": default.name,
         "here": [clip_json(model) for model in here],
         "elsewhere": [model.name for model in scorings.host.clips.elsewhere()],
+        "no_download": scorings.downloads.refusal(person),
         "download": download,
     }
 

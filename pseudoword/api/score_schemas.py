@@ -105,6 +105,7 @@ class ClipsAnswer(BaseModel, extra="forbid"):
     default: str = Field(..., description="The one that scores where none is named")
     here: list[ClipAnswer] = Field(..., description="Those on the server's disk")
     elsewhere: list[str] = Field(..., description="Those that would have to be downloaded")
+    no_download: str = Field("", description="Why who asks may download none of those; empty where he may")
     download: DownloadAnswer | None = Field(None, description="The latest since the server started")
 
 

@@ -137,6 +137,12 @@ class QueuedJobs(Generic[AnyWork]):
             return None
         return found if found is not None and found.kind == self._kind else None
 
+    def check_may(self, id: str, person: Person) -> None:
+        """Raise NotYours where the list has a job called `id` that `person` may not steer: who sees it knows its id."""
+        row = self.row(id)
+        if row is not None:
+            person.check_may(row)
+
     # ---- as a kind of jobs -----------------------------------------------------------------------------------------
 
     def unlisted(self, known: Collection[str]) -> Iterator[Job]:

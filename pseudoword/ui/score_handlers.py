@@ -20,6 +20,7 @@ from ..scoring.prompt_text import sentence_of
 from ..scoring.zero_shot import TEMPLATES
 from . import gradio_versions, latest_job
 from .messages import says
+from .picture_tiles import tiles
 
 TEXTS, CLASSES = "Texts", "Classes"
 TEMPLATE_CHOICES = {"plain": "a photo of a {}", "openai": "OpenAI's seven", "own": "your own"}
@@ -45,7 +46,7 @@ def emptied() -> tuple[list[str], Any, str]:
 
 def shown(tray: Sequence[str]) -> Any:
     """The tray's pictures."""
-    return gr.update(value=list(tray[:MOST_SHOWN]), visible=bool(tray))
+    return gr.update(value=tiles(tray[:MOST_SHOWN]), visible=bool(tray))
 
 
 def tray_says(tray: Sequence[str]) -> str:
@@ -160,10 +161,10 @@ def models_elsewhere(scorings: Scorings) -> list[str]:
         return []
 
 
-def downloading(scorings: Scorings, name: str | None) -> str:
-    """Begin to download a model; returns what to tell."""
+def downloading(scorings: Scorings, name: str | None, person: Person = ALONE) -> str:
+    """Begin to download a model for `person`; returns what to tell."""
     try:
-        scorings.downloads.start(name or "")
+        scorings.downloads.start(name or "", person)
     except PseudowordError as problem:
         return says(str(problem), "warning")
     return says(f"{name} is being downloaded.", "good")

@@ -13,7 +13,7 @@ from ..jobs.server.people import Person
 from . import gradio_versions
 from .asking import asking
 from .offered_lists import Lists, add_refreshing
-from .own_page import for_own_page, told
+from .own_page import told
 from .score_handlers import (
     CLASSES,
     DEFAULT_MODEL,
@@ -193,5 +193,9 @@ def build_models(scorings: Scorings, lists: Lists) -> None:
     wanted.do_not_save_to_config = True
     message = gr.HTML(elem_id="pseudoword_clip_message")
     lists.append((wanted, lambda: models_elsewhere(scorings)))
-    begin = for_own_page(scorings.host, lambda name: downloading(scorings, name))
+
+    def start(person: Person, name: str | None) -> Any:
+        return told(scorings.host, downloading(scorings, name, person))
+
+    begin = asking(scorings.host.people, start)
     gradio_versions.on_click(download, begin, message, CONFIRM_DOWNLOAD, wanted)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import shutil
 import threading
 import time
@@ -64,10 +65,8 @@ def in_background(ask: Callable[[], Any]) -> None:
     """Ask for what is answered late, by a server that may be killed meanwhile."""
 
     def quietly() -> None:
-        try:
+        with contextlib.suppress(OSError):
             ask()
-        except OSError:
-            pass
 
     threading.Thread(target=quietly, daemon=True).start()
 
@@ -149,6 +148,11 @@ def test_without_logins_two_browsers_are_two_people(tmp_path: Path, visit: Visit
     data = furnished(tmp_path / "webui")
     shutil.copytree(PICTURES, data / "outputs" / "few")
     with running(data, "--api", "--listen") as webui:
+        nothing_to_search = webui.ask("/pseudoword/v1/search/index")
+        assert nothing_to_search.status == 422 and "--pseudoword-folder" in nothing_to_search.detail
+        download = webui.ask("/pseudoword/v1/clips/download", {"name": "ViT-B-32:openai"})
+        assert download.status == 403 and "--pseudoword-admin" in download.detail
+        assert webui.ask("/pseudoword/v1/clips").json["no_download"] == download.detail
         ann, bob = visit(webui), visit(webui)
         asked = {"folder": str(data / "outputs" / "few"), "texts": TEXTS}
         told = ann.page.evaluate(
@@ -168,3 +172,7 @@ def test_without_logins_two_browsers_are_two_people(tmp_path: Path, visit: Visit
         theirs.wait_for()
         assert "few" not in theirs.inner_text() and theirs.locator("button").count() == 0
         assert bob.page.locator(ROW).count() == 1
+        bob.page.click("#tab_pseudoword .tab-nav button:has-text('Score')")
+        bob.page.click("#pseudoword_clips_fold >> text=CLIP models")
+        bob.is_told("#pseudoword-clips", download.detail)
+        bob.page.wait_for_selector("#pseudoword_clip_download:disabled")

@@ -14,8 +14,9 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Literal, TypeAlias
 
-from ...errors import SettingsError
+from ...errors import NotYours, SettingsError
 from ...scoring.downloading import DONE, PATH, PROBLEM, TOTAL
+from ..server.people import ALONE, Person
 from .clip_models import ClipModels
 
 log = logging.getLogger(__name__)
@@ -23,6 +24,10 @@ log = logging.getLogger(__name__)
 State: TypeAlias = Literal["downloading", "finished", "failed", "cancelled"]
 _ROOT = Path(__file__).parents[3]  # of the package, which the WebUI's Python does not know by itself
 _PATIENCE_S = 5
+ADMINS_ONLY = (
+    "Only admins download CLIP models to a server for several people, since they have gigabytes: ask one, or whoever "
+    "runs it, who names admins with --admin (in the WebUI --pseudoword-admin)."
+)
 
 
 @dataclass(frozen=True)
@@ -52,8 +57,18 @@ class ClipDownloads:
         self._follower = threading.Thread()
         self._is_cancelled = False
 
-    def start(self, name: str) -> None:
-        """Begin to fetch the model called `name`. Raises SettingsError where it is here, or another is on its way."""
+    @staticmethod
+    def refusal(person: Person) -> str:
+        """Why `person` may download nothing here; "" where he may."""
+        return "" if person.is_admin else ADMINS_ONLY
+
+    def start(self, name: str, person: Person = ALONE) -> None:
+        """Begin to fetch the model called `name`, which `person` wants.
+
+        Raises NotYours where he may not, SettingsError where it is here, or another is on its way.
+        """
+        if refusal := self.refusal(person):
+            raise NotYours(refusal)
         model = self._clips.named(name) if name else None
         if model is None:
             raise SettingsError("No model is chosen; choose one that is not on this disk.")
@@ -68,19 +83,16 @@ class ClipDownloads:
                 raise SettingsError(
                     f"{model.name} cannot be downloaded: no program can be started ({problem})."
                 ) from problem
-            self._latest, self._began_at, self._is_cancelled = (
-                Download(model.name, "downloading"),
-                time.monotonic(),
-                False,
-            )
-            follow = threading.Thread(
-                target=self._follow, args=[self._process], name=f"download {model.name}", daemon=True
-            )
-            self._follower = follow
-            follow.start()
+            self._latest, self._began_at = Download(model.name, "downloading"), time.monotonic()
+            self._is_cancelled = False
+            name = f"download {model.name}"
+            self._follower = threading.Thread(target=self._follow, args=[self._process], name=name, daemon=True)
+            self._follower.start()
 
-    def cancel(self) -> None:
-        """End what is being downloaded, and wait for that. Raises SettingsError where there is nothing."""
+    def cancel(self, person: Person = ALONE) -> None:
+        """End what is being downloaded, and wait for that. Raises NotYours, SettingsError where there is nothing."""
+        if refusal := self.refusal(person):
+            raise NotYours(refusal)
         with self._lock:
             process, follower = self._process, self._follower
             if process is None:

@@ -64,6 +64,17 @@ class Scorings:
         of_folder = None if self._folders is None else self._folders.find(id)
         return self._kept.job(id) if of_folder is None else of_folder
 
+    def cancelled(self, id: str, person: Person) -> ScoreJob:
+        """The job called `id`, which ends soon.
+
+        Raises SettingsError where there is none, NotYours for a folder on the list that somebody else has scored.
+        """
+        job = self.job(id)
+        if self._folders is not None:
+            self._folders.check_may(id, person)
+        job.cancel()
+        return job
+
     def _loaded(self, id: str, queued: Queued) -> FolderScoring:
         return FolderScoring(id, self.host, queued)
 

@@ -70,6 +70,17 @@ class Strips:
         comparison = None if self._comparisons is None else self._comparisons.find(id)
         return self._kept.job(id) if comparison is None else comparison
 
+    def cancelled(self, id: str, person: Person) -> StripJob:
+        """The strip called `id`, which ends soon.
+
+        Raises SettingsError where there is none, NotYours for a comparison on the list that is somebody else's.
+        """
+        job = self.job(id)
+        if self._comparisons is not None:
+            self._comparisons.check_may(id, person)
+        job.cancel()
+        return job
+
     def _loaded(self, id: str, queued: Queued) -> LayersJob:
         return LayersJob(id, self._host, self._turns, self._among, queued)
 
