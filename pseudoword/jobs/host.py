@@ -54,7 +54,8 @@ class Host:
 
     `clips` are the CLIP models that pictures are scored and searched with; without any there is the built-in one alone.
     What they say of pictures is remembered in the file `features`. `outputs` are the folders that generated pictures
-    are saved in. Pictures that are named by an address of the web are fetched where `may_fetch`.
+    are saved in, and `no_outputs` says what to do where there are none. Pictures that are named by an address of the
+    web are fetched where `may_fetch`.
 
     `people` tells who asks, and `limits` how much they may ask for. Jobs begin once it `is_ready`, its model loaded.
     After a restart those that were running go on by themselves where it `resumes`; else they wait as paused. `cpu_jobs`
@@ -83,6 +84,7 @@ class Host:
     checkpoint: Callable[[], tuple[str, str] | None] = lambda: None
     features: Path | None = None
     outputs: Callable[[], Sequence[Path]] = lambda: ()
+    no_outputs: str = "name one, or start the studio with --pictures and the folders of yours"
     may_fetch: bool = False
     clips: ClipModels = field(default_factory=lambda: ClipModels(nullcontext()))
     people: People = field(default_factory=People)

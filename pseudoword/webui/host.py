@@ -33,6 +33,11 @@ from .words import embedding_files, embedding_folders, publish, read_words_again
 if TYPE_CHECKING:
     from ..scoring import ClipScorer
 
+NO_OUTPUTS = (
+    "make a picture first, or name a folder (where others come in, too, one that the WebUI was started with as "
+    "--pseudoword-folder)"
+)
+
 
 @lru_cache(maxsize=1)
 def host() -> Host:
@@ -60,6 +65,7 @@ def host() -> Host:
         checkpoint=loaded_checkpoint,
         features=Path(paths_internal.data_path) / "pseudoword" / "clip-features.sqlite",
         outputs=output_folders,
+        no_outputs=NO_OUTPUTS,
         may_fetch=shared.cmd_opts.pseudoword_fetch_urls,
         clips=clip_models(),
         people=People(user_known_to(api_auth()), is_shared, lambda: shared.cmd_opts.pseudoword_admin or ()),

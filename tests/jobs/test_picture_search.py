@@ -182,6 +182,8 @@ def test_a_server_searches_its_own_folders_alone(tmp_path: Path, clip: Path) -> 
 
 
 def test_folders_within_each_other_are_searched_once(search: PictureSearch, tmp_path: Path) -> None:
+    with pytest.raises(SettingsError, match="no folder of pictures to search; name one, or .* --pictures"):
+        PictureSearch(replace(search.host, outputs=lambda: [tmp_path / "none"])).roots()
     both = replace(search.host, outputs=lambda: [tmp_path / "outputs" / "sub", tmp_path / "outputs", tmp_path / "none"])
     assert PictureSearch(both).roots() == (str(tmp_path / "outputs"),)
     with pytest.raises(SettingsError, match="no folder of pictures"):

@@ -10,7 +10,7 @@ from typing import Any
 from PIL import Image
 
 from tests.scoring.pictures import hostile, with_prompt
-from tests.studio.conftest import PATIENCE_S, Studio
+from tests.studio.conftest import PATIENCE_S, Studio, started
 from tests.studio.tabs import open_tab
 from tests.studio.test_inspector_in_browser import Window
 
@@ -146,4 +146,27 @@ def test_a_dark_and_narrow_page_shows_it_all(browser: Any, studio: Studio, tmp_p
     window.fill("score_folder", str(tmp_path / "folder"))
     window.score("a cat\n" + "\n".join(f"a dog of the kind {number}" for number in range(12)))
     assert window.page.evaluate("document.documentElement.scrollWidth <= window.innerWidth"), "nothing sticks out"
+    assert not window.complaints
+
+
+def test_who_may_download_no_model_is_told_before_he_presses_anything(
+    browser: Any, model: Path, tmp_path: Path
+) -> None:
+    with started(model, tmp_path, "--proxied") as studio:
+        window = ScoreWindow(browser, studio)
+        window.page.click("#pseudoword_clips_fold >> text=CLIP models")
+        window.is_told("pseudoword-clips", "Only admins download CLIP models")
+        window.page.wait_for_selector("#pseudoword_clip_download:disabled")
+        assert not window.complaints
+
+
+def test_a_picture_that_cannot_be_read_is_a_tile_that_says_so(browser: Any, studio: Studio, tmp_path: Path) -> None:
+    hostile(tmp_path / "folder")
+    window = ScoreWindow(browser, studio)
+    window.drop([tmp_path / "folder" / name for name in ("text.png", "cut-off.png", "cmyk.jpg")], 3)
+    shown = "#pseudoword_score_tray button img"
+    window.page.wait_for_function(
+        "place => [...document.querySelectorAll(place)].filter((one) => one.naturalWidth).length >= 3", arg=shown
+    )
+    assert "text.png: it is no picture in the formats" in window.page.inner_text("#pseudoword_score_tray")
     assert not window.complaints

@@ -12,6 +12,7 @@ from typing import Any
 import pytest
 
 from pseudoword.jobs.scoring.scorings import Scorings
+from pseudoword.jobs.server.people import Person
 from pseudoword.scoring import OPENAI_SEVEN_TEMPLATES, PLAIN_TEMPLATE
 from pseudoword.ui import score_tab
 from pseudoword.ui.score_handlers import (
@@ -31,7 +32,7 @@ from pseudoword.ui.score_handlers import (
     started,
 )
 from tests.jobs.small_scorings import ended, scoring_host
-from tests.scoring.pictures import clip_folder, fill, with_prompt
+from tests.scoring.pictures import clip_folder, fill, hostile, picture, with_prompt
 from tests.ui.built_page import built, buttons_in, ids_in
 
 pytest.importorskip("open_clip")
@@ -167,6 +168,30 @@ def test_who_scores_anew_ends_what_went_before(scorings: Scorings, tmp_path: Pat
         assert first is not None and second is not None
         assert cancelled(scorings, second) == ""
     assert [ended(scorings.job(id)).watch().state for id in (first, second)] == ["cancelled"] * 2
+
+
+def test_what_cannot_be_read_is_shown_by_a_tile_that_says_why(tmp_path: Path) -> None:
+    _, unreadable = hostile(tmp_path)
+    broken = sorted(unreadable - {"gone.png"})
+    _, gallery, count, _ = dropped([], [str(tmp_path / name) for name in (*broken, "cmyk.jpg")])
+    *tiles, sound = gallery["value"]
+    assert sound == str(tmp_path / "cmyk.jpg") and f"{len(broken) + 1} pictures" in count
+    for name, (tile, reason) in zip(broken, tiles, strict=True):
+        assert tile.width == tile.height and len(tile.getcolors(10_000)) > 1, "something is written on it"
+        assert reason.startswith(f"{name}: ") and str(tmp_path) not in reason
+
+
+def test_formats_that_browsers_do_not_show_are_shown_all_the_same(tmp_path: Path) -> None:
+    picture(1, (3000, 20)).save(tmp_path / "scan.tif")
+    shown = dropped([], [str(tmp_path / "scan.tif")])[1]["value"][0]
+    assert shown.width == 1024
+
+
+def test_on_a_server_for_several_people_admins_download_models(scorings: Scorings) -> None:
+    told = downloading(scorings, models_elsewhere(scorings)[0], Person("name:bob", "bob"))
+    assert "Only admins download CLIP models" in told and "--pseudoword-admin" in told
+    assert scorings.downloads.latest is None
+    assert "No model is chosen" in downloading(scorings, None, Person("name:ann", "ann", is_admin=True))
 
 
 def test_models_are_offered_and_others_downloaded_when_asked(scorings: Scorings) -> None:

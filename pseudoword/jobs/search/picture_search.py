@@ -40,9 +40,7 @@ MOST_SAMPLES = 256  # pictures that were sent to look for others like them
 LOOK_AGAIN_S = 10.0  # for new pictures, while somebody is looking
 PAUSED = "paused"  # an empty file beside an index that nobody wants to be brought up to date
 NO_PLACE = "There is no place here to keep an index of pictures in."
-NO_FOLDERS = (
-    "There is no folder of pictures to search; name one, or start the studio with --pictures and the folders of yours."
-)
+NO_FOLDERS = "There is no folder of pictures to search"
 GONE = "This picture is no longer there, or was changed; search again."
 
 
@@ -122,7 +120,7 @@ class PictureSearch:
         if not folder.strip():
             roots = tuple(dict.fromkeys(str(place.resolve()) for place in self.host.outputs() if place.is_dir()))
             if not roots:
-                raise SettingsError(NO_FOLDERS)
+                raise SettingsError(f"{NO_FOLDERS}; {self.host.no_outputs}.")
             return tuple(root for root in roots if not any(Path(other) in Path(root).parents for other in roots))
         self._check(Path(folder.strip()))
         return (str(named_folder(folder, "pictures").resolve()),)
