@@ -2,7 +2,7 @@
 (() => {
   "use strict";
 
-  const { make, isSeen, buttonCalled, enable, aboutClip, asked } = window.pseudoword;
+  const { make, bar, inWords, isSeen, buttonCalled, enable, aboutClip, asked } = window.pseudoword;
   const EVERY_MS = 1000;
   const GALLERIES = ["txt2img", "img2img"];
   const MEGABYTE = 1024 * 1024;
@@ -96,11 +96,12 @@
     return line;
   };
 
-  const downloadSays = ({ name, state, message, seconds }) => {
-    const told = state === "downloading" ? `${name} is being downloaded, for ${Math.round(seconds)} s so far.` : message;
-    const line = make("p", { downloading: "note", finished: "good", failed: "warning" }[state], told);
+  const downloadSays = ({ name, state, message, seconds, done_bytes: done, total_bytes: total }) => {
+    const far = done ? `${size(done)} of ${size(total)}, ${inWords(seconds / done * (total - done))}` : `for ${Math.round(seconds)} s so far`;
+    const told = state === "downloading" ? `${name} is being downloaded: ${far}.` : message;
+    const line = make("p", { downloading: "note", finished: "good", failed: "warning", cancelled: "note" }[state], told);
     line.setAttribute("role", "status");
-    return line;
+    return state === "downloading" && done ? [line, bar(done, total, "Bytes downloaded")] : [line];
   };
 
   const drawModels = (place) => {
@@ -114,7 +115,7 @@
     table.append(header, body);
     const scroll = make("div", "word-scroll");
     scroll.append(table);
-    const told = models.download ? [downloadSays(models.download)] : [];
+    const told = models.download ? downloadSays(models.download) : [];
     if (models.no_download) told.push(make("p", "note", models.no_download));
     place.replaceChildren(scroll, ...told);
   };
@@ -153,7 +154,9 @@
     }
     if (models) {
       drawNote();
-      enable("clip_download", !models.no_download);
+      const isDownloading = models.download?.state === "downloading";
+      enable("clip_download", !models.no_download && !isDownloading);
+      enable("clip_cancel", !models.no_download && isDownloading);
     }
     const now = JSON.stringify(models);
     if (place && models && (now !== drawn || !place.childElementCount)) { drawModels(place); drawn = now; }

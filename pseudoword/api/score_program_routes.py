@@ -66,6 +66,13 @@ def add_score_program_routes(app: FastAPI, scorings: Scorings, dependencies: Seq
             scorings.downloads.start(encodable(request.name), person)
             return clips_json(scorings, person)
 
+    def cancel_download(asked: Request) -> dict[str, Any]:
+        """End the download that is under way."""
+        with telling(scorings.host):
+            person = scorings.host.people.of(asked, is_program=True)
+            scorings.downloads.cancel(person)
+            return clips_json(scorings, person)
+
     example = answered(200, schemas.SCORE_EXAMPLE)
     router.add_api_route(
         "/scores",
@@ -84,13 +91,14 @@ def add_score_program_routes(app: FastAPI, scorings: Scorings, dependencies: Seq
         response_model=schemas.ScoreAnswer,
         openapi_extra=example,
     )
-    router.add_api_route(
-        "/clips/download",
-        download_clip,
-        methods=["POST"],
-        response_model=schemas.ClipsAnswer,
-        openapi_extra=answered(200, schemas.CLIPS_EXAMPLE),
-    )
+    for method, download in (("POST", download_clip), ("DELETE", cancel_download)):
+        router.add_api_route(
+            "/clips/download",
+            download,
+            methods=[method],
+            response_model=schemas.ClipsAnswer,
+            openapi_extra=answered(200, schemas.CLIPS_EXAMPLE),
+        )
     app.include_router(router)
 
 

@@ -133,6 +133,8 @@ def clips_json(scorings: Scorings, person: Person) -> dict[str, Any]:
             "state": latest.state,
             "message": without_folders(scorings.host, latest.message),
             "seconds": latest.seconds,
+            "done_bytes": latest.done,
+            "total_bytes": latest.total,
         }
     return {
         "default": default.name,

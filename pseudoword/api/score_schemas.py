@@ -97,6 +97,8 @@ class DownloadAnswer(BaseModel, extra="forbid"):
     state: DownloadState = Field(..., description="How it stands")
     message: str = Field(..., description="A sentence about its end, empty before")
     seconds: float = Field(..., description="How long it took so far")
+    done_bytes: int | None = Field(None, description="How many bytes have come, as far as that is told")
+    total_bytes: int | None = Field(None, description="How many there are")
 
 
 class ClipsAnswer(BaseModel, extra="forbid"):

@@ -167,4 +167,13 @@ def downloading(scorings: Scorings, name: str | None, person: Person = ALONE) ->
         scorings.downloads.start(name or "", person)
     except PseudowordError as problem:
         return says(str(problem), "warning")
-    return says(f"{name} is being downloaded.", "good")
+    return ""  # the list of models tells how it goes on
+
+
+def cancelling_download(scorings: Scorings, person: Person = ALONE) -> str:
+    """End the download that is under way; returns what to tell."""
+    try:
+        scorings.downloads.cancel(person)
+    except PseudowordError as problem:
+        return says(str(problem), "warning")
+    return ""

@@ -21,6 +21,7 @@ from .score_handlers import (
     TEMPLATE_CHOICES,
     TEXTS,
     cancelled,
+    cancelling_download,
     downloading,
     dropped,
     emptied,
@@ -187,9 +188,16 @@ def build_models(scorings: Scorings, lists: Lists) -> None:
     gr.HTML(CLIPS)
     with gr.Row():
         wanted: Any = gr.Dropdown(
-            [], value=None, label="Not on this disk", info="open_clip's own list", elem_id="pseudoword_clip_wanted"
+            [],
+            value=None,
+            label="Not on this disk",
+            info="open_clip's own list",
+            scale=3,
+            min_width=240,
+            elem_id="pseudoword_clip_wanted",
         )
         download = gr.Button("Download it", min_width=110, elem_id="pseudoword_clip_download")
+        cancel = gr.Button("Cancel", min_width=90, elem_id="pseudoword_clip_cancel")
     wanted.do_not_save_to_config = True
     message = gr.HTML(elem_id="pseudoword_clip_message")
     lists.append((wanted, lambda: models_elsewhere(scorings)))
@@ -197,5 +205,9 @@ def build_models(scorings: Scorings, lists: Lists) -> None:
     def start(person: Person, name: str | None) -> Any:
         return told(scorings.host, downloading(scorings, name, person))
 
+    def end(person: Person) -> Any:
+        return told(scorings.host, cancelling_download(scorings, person))
+
     begin = asking(scorings.host.people, start)
     gradio_versions.on_click(download, begin, message, CONFIRM_DOWNLOAD, wanted)
+    cancel.click(asking(scorings.host.people, end), None, message, queue=False)

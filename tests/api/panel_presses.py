@@ -229,6 +229,7 @@ PRESSES = [
     Press("Score", "Score a folder", click("score_start"), says("data-scores"), given=scored),
     Press("Score", "Cancel", click("score_cancel"), has_changed, begun("scoring", click("score_start"), scored)),
     Press("Score", "Download it (a CLIP model)", click("clip_download"), says("No model is chosen")),
+    Press("Score", "Cancel (the download)", click("clip_cancel"), says("Nothing is being downloaded")),
 ]
 
 OF_THE_PAGE = {

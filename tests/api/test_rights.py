@@ -75,7 +75,7 @@ def test_what_one_follows_is_ones_own(routes: Rights) -> None:
 
 
 def test_the_metrics_and_downloads_are_the_admins(routes: Rights) -> None:
-    for route in ("GET /metrics", "POST /clips/download"):
+    for route in ("GET /metrics", "POST /clips/download", "DELETE /clips/download"):
         assert {person for person, cell in routes[route].items() if cell == YES} == {ADMIN}
 
 

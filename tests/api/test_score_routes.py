@@ -141,8 +141,9 @@ def test_folders_outside_of_those_allowed_are_not_read(scorings: Scorings, tmp_p
 
 
 def test_the_models_are_listed_without_their_places_and_downloaded_only_when_asked(
-    client: TestClient, tmp_path: Path
+    client: TestClient, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    monkeypatch.setenv("https_proxy", "http://127.0.0.1:9")  # nobody is there: no test fetches a model
     told = client.get(f"{PREFIX}/clips").json()
     assert [model["name"] for model in told["here"]][:2] == ["pseudoword-mini", "tiny-clip"]
     assert told["default"] == "tiny-clip" and told["elsewhere"] and told["download"] is None
@@ -150,7 +151,11 @@ def test_the_models_are_listed_without_their_places_and_downloaded_only_when_ask
     answer = client.post(f"{PREFIX}/clips/download", json={"name": "tiny-clip"})
     assert answer.status_code == 422 and "already" in answer.json()["detail"]
     started = client.post(f"{PREFIX}/clips/download", json={"name": told["elsewhere"][0]}).json()["download"]
-    assert started["name"] == told["elsewhere"][0]
+    assert (started["name"], started["state"]) == (told["elsewhere"][0], "downloading")
+    ended = client.delete(f"{PREFIX}/clips/download").json()["download"]
+    assert (ended["state"], ended["message"]) == ("cancelled", f"The download of {started['name']} was cancelled.")
+    again = client.delete(f"{PREFIX}/clips/download")
+    assert again.status_code == 422 and "Nothing is being downloaded" in again.json()["detail"]
 
 
 def test_the_examples_are_such_as_are_sent_and_answered() -> None:

@@ -57,7 +57,10 @@ def small_hub(files: Mapping[str, bytes]) -> Iterator[SmallHub]:
             for at in range(start, len(content) if body else 0, PIECE):
                 while at >= start + hub.before_waiting and not hub.leave.wait(0.1):
                     pass
-                self.wfile.write(content[at : at + PIECE])
+                try:
+                    self.wfile.write(content[at : at + PIECE])
+                except ConnectionError:
+                    return  # whoever asked has gone
                 time.sleep(0.02)  # so that more than one state of it is seen
 
         def log_message(self, format: str, *arguments: object) -> None:

@@ -22,6 +22,7 @@ from pseudoword.ui.score_handlers import (
     TEMPLATE_CHOICES,
     TEXTS,
     cancelled,
+    cancelling_download,
     downloading,
     dropped,
     emptied,
@@ -69,8 +70,8 @@ def given(**changes: Any) -> list[Any]:
 
 def test_the_tab_is_built_and_its_buttons_are_wired(scorings: Scorings) -> None:
     config = built(lambda: score_tab.build(scorings))
-    wanted = ["Take all away", "Their prompts as texts", "Score", "Cancel", "Download it", "Refresh"]
-    assert buttons_in(config) == wanted and len(config["dependencies"]) == 9
+    wanted = ["Take all away", "Their prompts as texts", "Score", "Cancel", "Download it", "Cancel", "Refresh"]
+    assert buttons_in(config) == wanted and len(config["dependencies"]) == 10
     ids = ids_in(config)
     assert len(ids) == len(set(ids))
 
@@ -194,14 +195,20 @@ def test_on_a_server_for_several_people_admins_download_models(scorings: Scoring
     assert "No model is chosen" in downloading(scorings, None, Person("name:ann", "ann", is_admin=True))
 
 
-def test_models_are_offered_and_others_downloaded_when_asked(scorings: Scorings) -> None:
+def test_models_are_offered_and_others_downloaded_when_asked(
+    scorings: Scorings, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("https_proxy", "http://127.0.0.1:9")  # nobody is there: no test fetches a model
     offered = models_offered(scorings)
     assert offered[:3] == [DEFAULT_MODEL, "pseudoword-mini", "tiny-clip"]
     elsewhere = models_elsewhere(scorings)
     assert elsewhere and not set(elsewhere) & set(offered)
     assert "No model is chosen" in downloading(scorings, None)
     assert "already" in downloading(scorings, "tiny-clip")
-    assert "is being downloaded" in downloading(scorings, elsewhere[0])
+    assert downloading(scorings, elsewhere[0]) == ""
+    assert "is being downloaded; wait for it, or cancel it" in downloading(scorings, elsewhere[1])
+    assert cancelling_download(scorings) == ""
+    assert "Nothing is being downloaded" in cancelling_download(scorings)
 
 
 def test_names_of_pictures_stay_text(scorings: Scorings, tmp_path: Path) -> None:
