@@ -147,7 +147,7 @@ def nobody_else_steers_or_looks(person: Person, jobs: dict[str, dict[str, Any]])
 def test_without_logins_two_browsers_are_two_people(tmp_path: Path, visit: Visit) -> None:
     data = furnished(tmp_path / "webui")
     shutil.copytree(PICTURES, data / "outputs" / "few")
-    with running(data, "--api", "--listen") as webui:
+    with running(data, "--api", "--server-name", "127.0.0.1") as webui:
         nothing_to_search = webui.ask("/pseudoword/v1/search/index")
         assert nothing_to_search.status == 422 and "--pseudoword-folder" in nothing_to_search.detail
         download = webui.ask("/pseudoword/v1/clips/download", {"name": "ViT-B-32:openai"})
