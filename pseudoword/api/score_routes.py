@@ -18,10 +18,9 @@ from ..training.contact_sheet import png_bytes
 from .answers import drawing, job_called, telling, without_folders
 
 PREFIX = "/pseudoword/v1"
-BETTER = (
-    "Download a larger model in Score, under CLIP models, or put one into the WebUI's folder models/CLIP, or name its "
-    "folder to the studio with --clip-place."
-)
+PUT_ONE = "put one into the WebUI's folder models/CLIP, or name its folder to the studio with --clip-place."
+BETTER = f"Download a larger model in Score, under CLIP models, or {PUT_ONE}"
+BETTER_BY_OTHERS = f"Whoever runs this server can download a larger model, or {PUT_ONE}"
 KEPT = {"Cache-Control": "private, max-age=86400"}
 
 
@@ -125,7 +124,8 @@ def rounded(rows: Sequence[Sequence[float]]) -> list[list[float]]:
 def clips_json(scorings: Scorings, person: Person) -> dict[str, Any]:
     """The CLIP models, why `person` may download none, and how the latest download stands. Raises MissingExtra."""
     here, default = scorings.host.clips.here(), scorings.host.clips.default()
-    latest = scorings.downloads.latest
+    latest, no_download = scorings.downloads.latest, scorings.downloads.refusal(person)
+    better = BETTER_BY_OTHERS if no_download else BETTER
     download = None
     if latest is not None:
         download = {
@@ -138,20 +138,20 @@ def clips_json(scorings: Scorings, person: Person) -> dict[str, Any]:
         }
     return {
         "default": default.name,
-        "here": [clip_json(model) for model in here],
+        "here": [clip_json(model, better) for model in here],
         "elsewhere": [model.name for model in scorings.host.clips.elsewhere()],
-        "no_download": scorings.downloads.refusal(person),
+        "no_download": no_download,
         "download": download,
     }
 
 
-def clip_json(model: ClipModel) -> dict[str, Any]:
-    """A model on this disk, without its place there."""
+def clip_json(model: ClipModel, better: str) -> dict[str, Any]:
+    """A model on this disk, without its place there; `better` says what helps where it is the small built-in one."""
     return {
         "name": model.name,
         "origin": model.origin,
         "bytes": model.size_bytes,
         "is_usable": model.is_usable,
         "problem": model.problem,
-        "note": f"{BUILT_IN_KNOWS}. {BETTER}" if model.origin == "built in" else "",
+        "note": f"{BUILT_IN_KNOWS}. {better}" if model.origin == "built in" else "",
     }
