@@ -84,6 +84,17 @@
     field.dispatchEvent(new Event("input", { bubbles: true }));
   };
 
+  // Open the tabs that `element` lies in, in the WebUI's Gradio and in today's.
+  const openTabsOf = (element) => {
+    for (let panel = element.parentElement; panel; panel = panel.parentElement) {
+      if (!panel.matches(".tabitem")) continue;
+      const named = panel.id && document.querySelector(`button[role=tab][aria-controls="${CSS.escape(panel.id)}"]`);
+      const panels = [...panel.parentElement.children].filter((one) => one.matches(".tabitem"));
+      const buttons = panel.parentElement.querySelectorAll(":scope > .tab-nav > button");
+      (named || buttons[panels.indexOf(panel)])?.click();
+    }
+  };
+
   const asked = async (route) => {
     const answer = await fetch(`pseudoword/v1/${route}`, { cache: "no-store" });
     if (!answer.ok) {
@@ -94,5 +105,5 @@
     return answer;
   };
 
-  window.pseudoword = { make, button, count, number, inWords, picture, bar, isSeen, buttonCalled, enable, aboutClip, refreshCards, fill, asked };
+  window.pseudoword = { make, button, count, number, inWords, picture, bar, isSeen, buttonCalled, enable, aboutClip, refreshCards, fill, openTabsOf, asked };
 })();

@@ -9,17 +9,6 @@
     return new File([content], name, { type: content.type });
   };
 
-  // Open the tabs that `element` lies in, in the WebUI's Gradio and in today's.
-  const openTabsOf = (element) => {
-    for (let panel = element.parentElement; panel; panel = panel.parentElement) {
-      if (!panel.matches(".tabitem")) continue;
-      const named = panel.id && document.querySelector(`button[role=tab][aria-controls="${CSS.escape(panel.id)}"]`);
-      const panels = [...panel.parentElement.children].filter((one) => one.matches(".tabitem"));
-      const buttons = panel.parentElement.querySelectorAll(":scope > .tab-nav > button");
-      (named || buttons[panels.indexOf(panel)])?.click();
-    }
-  };
-
   let sent = 0;
   const toImg2img = async (picture) => {
     await fileOf(picture); // where it is gone, this says so
@@ -31,7 +20,7 @@
   const toPngInfo = async (picture) => {
     const file = await fileOf(picture);
     const target = document.getElementById("pnginfo_image");
-    openTabsOf(target);
+    window.pseudoword.openTabsOf(target);
     const carrier = new DataTransfer();
     carrier.items.add(file);
     const input = target.querySelector("input[type=file]");

@@ -1,17 +1,18 @@
-"""The fields of the CLIP skip panel, and below them the table of what checkpoints want."""
+"""The CLIP skip panel: its fields, the way to the comparison of layers, and the table of what checkpoints want."""
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from typing import Any
 
 import gradio as gr
 
-from ..errors import PseudowordError
-from ..jobs.layers.checkpoint_layers import CheckpointLayers, WantedLayers, table_text
-from ..text.layer_choice import PLACES, parse_layers
+from ..jobs.layers.checkpoint_layers import CheckpointLayers
+from ..scoring.prompt_text import sentence_of
+from ..text.layer_choice import PLACES
 from ..text.layer_panel import LABELS, SOURCES, WRITTEN
-from .messages import says
+from . import checkpoint_table
+from .checkpoint_table import Loaded
+from .gradio_versions import in_browser
 
 ABOUT = (
     "Layers count back from the one that the checkpoint was made with, which is 1. A blend names several with their "
@@ -25,95 +26,52 @@ INFOS = {
     "hires": "Empty: as for the prompt",
     "hires_negative": "Empty: as for the negative prompt, or else the hires pass",
 }
-NO_CHECKPOINT = "No checkpoint is loaded whose hash is known; generate a picture first, or start without --no-hashing."
 
 
-def build(
-    table: CheckpointLayers, loaded: Callable[[], tuple[str, str] | None], id: str, has_hires: bool
-) -> tuple[Any, list[Any]]:
-    """Put the panel where Gradio builds now; its ids begin with `id`. `loaded` tells hash and name of the checkpoint.
+def build(table: CheckpointLayers, loaded: Loaded, tab: str) -> tuple[Any, list[Any]]:
+    """Put the panel where Gradio builds now, in the WebUI's `tab`, `txt2img` or `img2img`, which has no hires pass.
 
     Gives the field of the source, and the fields of layers in the order of `PLACES`.
     """
+    id = id_in(tab)
     gr.HTML(f'<p class="pseudoword-caption">{ABOUT}</p>')
     source = gr.Dropdown(list(SOURCES), value=WRITTEN, label="CLIP skip from", elem_id=f"{id}_source")
-    with gr.Row(elem_classes="pseudoword-fields"):
+    with gr.Row(elem_classes="pseudoword-fields pseudoword-layer-fields"):
         fields = [
             gr.Textbox(
                 value="",
                 label=LABELS[place],
                 info=INFOS[place],
                 max_lines=1,
-                visible=has_hires or not place.startswith("hires"),
+                visible=tab == "txt2img" or not place.startswith("hires"),
                 elem_id=f"{id}_{place}",
             )
             for place in PLACES
         ]
+    build_comparing(tab)
     with gr.Accordion("What checkpoints want", open=False, elem_id=f"{id}_table_fold"):
-        build_table(table, loaded, id, fields[0], fields[1])
+        checkpoint_table.build(table, loaded, id, fields[0], fields[1])
     return source, fields
 
 
-def build_table(
-    table: CheckpointLayers, loaded: Callable[[], tuple[str, str] | None], id: str, prompt: Any, negative: Any
-) -> None:
-    """The table as a text, which is copied to share it and pasted to take over somebody's."""
-    text = gr.Textbox(
-        value="",
-        label="Table",
-        info="One checkpoint a line: hash; layers; layers of the negative prompt; name. Read it, change it, save it",
-        lines=4,
-        max_lines=20,
-        elem_id=f"{id}_table",
+def id_in(tab: str) -> str:
+    """What the panel's id is in this tab, and what those within it begin with."""
+    return f"pseudoword_{tab}_clip_skip"
+
+
+def build_comparing(tab: str) -> None:
+    """The button that brings the words of the tab's prompts to where layers are compared."""
+    compare = gr.Button("Compare layers with this prompt", size="sm", elem_id=f"{id_in(tab)}_compare")
+    prompts = [
+        gr.Textbox(visible=False, elem_id=f"{id_in(tab)}_{which}") for which in ("compared", "compared_negative")
+    ]
+    for one in prompts:
+        one.do_not_save_to_config = True
+    # The comparison reads brackets as text.
+    told = compare.click(
+        lambda *both: [sentence_of(text) for text in both],
+        prompts,
+        prompts,
+        **in_browser(f"() => window.pseudoword.layers.promptsOf('{tab}')"),
     )
-    as_read = gr.State("")
-    with gr.Row():
-        read_button = gr.Button("Read the table", elem_id=f"{id}_read")
-        save = gr.Button("Save the table", elem_id=f"{id}_save")
-        remember = gr.Button("Remember the layers above for this checkpoint", elem_id=f"{id}_remember")
-    message = gr.HTML("", elem_id=f"{id}_message")
-
-    told = [text, as_read, message]
-    read_button.click(lambda: read(table), None, told, queue=False)
-    save.click(lambda changed, before: saved(table, changed, before), [text, as_read], told, queue=False)
-    remember.click(
-        lambda layers, of_negative: remembered(table, loaded, layers, of_negative),
-        [prompt, negative],
-        told,
-        queue=False,
-    )
-
-
-Told = tuple[str, str, str]  # the table's text, the same as it was read, and a message in HTML
-
-
-def read(table: CheckpointLayers, message: str = "") -> Told:
-    """The table as it is now."""
-    now = table_text(table.entries())
-    return now, now, message
-
-
-def saved(table: CheckpointLayers, changed: str, before: str) -> Told:
-    """The table after it was replaced by `changed`, which somebody made of `before`; else what is wrong with it."""
-    try:
-        table.replace(changed, before)
-    except PseudowordError as problem:
-        return changed, before, says(str(problem), "warning")
-    return read(table, says("The table is saved.", "good"))
-
-
-def remembered(
-    table: CheckpointLayers, loaded: Callable[[], tuple[str, str] | None], layers: str, of_negative: str
-) -> Told:
-    """The table with what the panel says for the checkpoint that is loaded."""
-    checkpoint = loaded()
-    if checkpoint is None:
-        return read(table, says(NO_CHECKPOINT, "warning"))
-    sha256, name = checkpoint
-    try:
-        negative = parse_layers(of_negative) if of_negative.strip() else None
-        wanted = WantedLayers(parse_layers(layers), negative, name)
-        table.remember(sha256, wanted)
-    except PseudowordError as problem:
-        return read(table, says(str(problem), "warning"))
-    return read(table, says(f"{name} wants {wanted.prompt.text} from now on.", "good"))
+    told.then(None, prompts, None, **in_browser("(...both) => window.pseudoword.layers.compare(...both)"))

@@ -60,6 +60,11 @@ def gallery(label: str, elem_id: str, columns: int, visible: bool = True) -> Any
     )
 
 
+def in_browser(code: str) -> dict[str, Any]:
+    """What an event is given so that the page runs `code` first, a function in JavaScript whose value goes on."""
+    return {"_js" if IS_OLD else "js": code, "queue": False}
+
+
 def on_click(button: Any, handler: Callable[..., Any], output: Any, asks: str | None, inputs: Any = None) -> None:
     """Call `handler` with `inputs` when `button` is pressed, if `asks` is answered with yes first."""
     if asks is None:
@@ -67,7 +72,7 @@ def on_click(button: Any, handler: Callable[..., Any], output: Any, asks: str | 
         return
     # An error in the browser's part keeps the server's from being called, in both versions.
     script = f"(...given) => {{ if (!window.confirm({json.dumps(asks)})) throw new Error('kept'); return given; }}"
-    button.click(handler, inputs, output, queue=False, **{"_js" if IS_OLD else "js": script})
+    button.click(handler, inputs, output, **in_browser(script))
 
 
 def on_typing(fields: Sequence[Any], handler: Callable[..., Any], inputs: Sequence[Any], output: Any) -> None:

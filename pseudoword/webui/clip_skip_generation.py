@@ -184,7 +184,10 @@ class LayersInForce:
         )
         if problem:
             self._note(problem)
-        return layers if layers is None or net.is_sdxl else EncoderLayers(layers.blend)
+        if layers is None or layers.clip_g is None or net.is_sdxl:
+            return layers
+        self._note(f"{layers.text} is for two text encoders; this model has one, and reads with {layers.blend.text}.")
+        return EncoderLayers(layers.blend)
 
     def _said_in_prompts(self, place: str, batch: BatchTexts, at: int, data: Mapping[str, Any]) -> Told:
         if self.p.disable_extra_networks:

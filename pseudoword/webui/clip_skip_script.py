@@ -33,12 +33,10 @@ class ClipSkipScript(scripts.Script):  # type: ignore[misc]  # the WebUI has no 
 
     def ui(self, is_img2img: bool) -> list[Any] | None:
         """The panel: on or off, where the layers come from, and a field for each text. A failure shows in its place."""
-        id = f"pseudoword_{'img2img' if is_img2img else 'txt2img'}_clip_skip"
+        tab = "img2img" if is_img2img else "txt2img"
         try:
-            with InputAccordion(False, label="CLIP skip", elem_id=id) as is_on:
-                source, fields = clip_skip_panel.build(
-                    checkpoint_layers(), loaded_checkpoint, id, has_hires=not is_img2img
-                )
+            with InputAccordion(False, label="CLIP skip", elem_id=clip_skip_panel.id_in(tab)) as is_on:
+                source, fields = clip_skip_panel.build(checkpoint_layers(), loaded_checkpoint, tab)
         except Exception as problem:
             traceback.print_exc()
             gr.HTML(failure(problem))

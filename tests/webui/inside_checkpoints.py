@@ -48,15 +48,15 @@ def make_checkpoint(name: str, clip: str, open_clip: str, seed: int) -> None:
         small.adm_in_channels = tower["embed_dim"] + (1536 if kind == "config_sdxl" else 1280)
     config.model.params.first_stage_config.params.ddconfig.ch = 32
     if "conditioner_config" in config.model.params:
-        towers = [embedder.params for embedder in config.model.params.conditioner_config.params.emb_models]
+        embedders = list(config.model.params.conditioner_config.params.emb_models)
     else:
-        towers = [config.model.params.cond_stage_config.params]
-    for each in towers:
-        if "arch" in each:
-            each.arch = open_clip
-        elif each.get("layer") == "hidden":
-            each.version = clip
-            each.layer_idx = tower_of_clip["num_hidden_layers"] - 1
+        embedders = [config.model.params.cond_stage_config]
+    for each in embedders:
+        if "OpenCLIP" in each.target:
+            each.params.arch = open_clip
+        elif each.params.get("layer") == "hidden":
+            each.params.version = clip
+            each.params.layer_idx = tower_of_clip["num_hidden_layers"] - 1
     path = Path(sd_models.model_path) / f"{name}.safetensors"
     path.with_suffix(".yaml").write_text(OmegaConf.to_yaml(config), encoding="utf-8")
     with sd_disable_initialization.DisableInitialization(), sd_disable_initialization.InitializeOnMeta():

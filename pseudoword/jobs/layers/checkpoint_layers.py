@@ -17,8 +17,8 @@ FILE = "checkpoint-layers.json"
 MOST_CHECKPOINTS = 5_000
 LONGEST_TITLE = 200
 HEADING = "# hash; layers; layers of the negative prompt, if others; name"
-# From the ten characters that the WebUI shows as a model's hash, to all of SHA-256.
-_HASH = re.compile(r"[0-9a-f]{10,64}")
+SHORTEST_HASH = 10  # what the WebUI shows as a model's hash; the whole is a SHA-256
+_HASH = re.compile(rf"[0-9a-f]{{{SHORTEST_HASH},64}}")
 
 
 @dataclass(frozen=True)
@@ -127,6 +127,24 @@ def parse_table(text: str) -> dict[str, WantedLayers]:
     if len(entries) > MOST_CHECKPOINTS:
         raise SettingsError(f"The table has at most {MOST_CHECKPOINTS:,} checkpoints, and this has {len(entries):,}.")
     return entries
+
+
+def with_others(
+    entries: Mapping[str, WantedLayers], others: Mapping[str, WantedLayers]
+) -> tuple[dict[str, WantedLayers], int]:
+    """`entries` with `others` in the place of what they say of the same checkpoints, and of how many that was else.
+
+    A hash and the beginning of it are the same checkpoint's.
+    """
+    alike: dict[str, list[str]] = {}
+    for key in entries:
+        alike.setdefault(key[:SHORTEST_HASH], []).append(key)
+    kept, changed = dict(entries), 0
+    for other, wanted in others.items():
+        same = [key for key in alike.get(other[:SHORTEST_HASH], ()) if key.startswith(other) or other.startswith(key)]
+        said = [kept.pop(key) for key in same if key in kept]
+        changed += any(before.choice != wanted.choice for before in said)
+    return kept | dict(others), changed
 
 
 def check_hash(text: str) -> None:
