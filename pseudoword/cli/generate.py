@@ -19,11 +19,11 @@ from ..embedding.whole_file import write_whole
 from ..errors import ModelError, SettingsError
 from ..jobs.layers.checkpoint_layers import FILE as CHECKPOINT_LAYERS
 from ..jobs.layers.checkpoint_layers import CheckpointLayers
-from ..jobs.layers.remembered_layers import layers_for
+from ..jobs.layers.layers_of_prompts import layers_for, layers_of_prompts
 from ..jobs.library.words import RUNS, TrainedWord, trained_words, words_at, words_said
 from ..jobs.picture_portions import portions
 from ..text import encode_negative, encode_prompts
-from ..text.layer_choice import parse_layers
+from ..text.layer_choice import LayerChoice, parse_layers, without_tags
 from .console import Console
 from .infotext import Recipe, infotext, png_with_text
 from .interruption import Stopped, deferred
@@ -77,7 +77,7 @@ def add_flags(parser: argparse.ArgumentParser) -> None:
         "--clip-skip",
         metavar="LAYERS",
         help="text encoder layer, counted from the last, which is 1, or a blend such as 1=0.5,2=0.5 [default: what the "
-        "prompt's words were trained with, else what is remembered for the model]",
+        "prompt's words were trained with, else what is remembered for the model]; <clipskip:2> in the prompt wins",
     )
     parser.add_argument(
         "--output",
@@ -93,15 +93,18 @@ def run(arguments: argparse.Namespace, console: Console) -> None:
     check(arguments)
     known = trained_words() if arguments.embeddings is None else words_at(arguments.embeddings)
     model = load_chosen_model(arguments, console, torch.float16)  # half the memory, and looks the same
-    prompts = [arguments.prompt, arguments.negative]
+    prompt, negative = prompts = [without_tags(arguments.prompt), without_tags(arguments.negative)]
     words = {word: word.load() for word in words_said(prompts, known, model.text_encoders[0].tokenizer)}
     tell_words(words, known, console)
     chosen = arguments.clip_skip
     table = CheckpointLayers(RUNS / CHECKPOINT_LAYERS)
-    layers = parse_layers(chosen) if chosen else layers_for(table, model, list(words.values()))
+    otherwise = LayerChoice(parse_layers(chosen)) if chosen else layers_for(table, model, list(words.values()))
+    layers = layers_of_prompts(arguments.prompt, arguments.negative, otherwise, model)
+    for note in layers.notes:
+        console.note(note)
     vectors = {word.name: embedding.vectors for word, embedding in words.items()}
-    told = encode_prompts(model, [arguments.prompt], vectors, layers)
-    against = encode_negative(model, arguments.negative, vectors, layers)
+    told = encode_prompts(model, [prompt], vectors, layers.prompt)
+    against = encode_negative(model, negative, vectors, layers.negative)
     sampling = Sampling(
         width=arguments.width or model.native_size,
         height=arguments.height or model.native_size,
@@ -111,14 +114,15 @@ def run(arguments: argparse.Namespace, console: Console) -> None:
     start = secrets.randbelow(HIGHEST_SEED) if arguments.seed is None else arguments.seed
     seeds = range(start, start + arguments.count)
     hashes = {word.name: word.short_hash for word in words}
-    recipe = Recipe(arguments.prompt, arguments.negative, sampling, layers, hashes)
+    recipe = Recipe(arguments.prompt, arguments.negative, sampling, layers.prompt, hashes, layers.negative)
     paths = targets(arguments.output, seeds)
     with contextlib.closing(make_pictures(model, told, against, sampling, seeds, console)) as pictures:
         for seed, path, picture in zip(seeds, paths, pictures, strict=True):
             write_whole(path, png_with_text(picture, infotext(recipe, seed, model)), overwrite=True)
     made = [{"path": str(path), "seed": seed} for seed, path in zip(seeds, paths, strict=True)]
     names = [word.name for word in words]
-    said: int | str = int(layers.text) if layers.text.isdigit() else layers.text  # a blend is a text
+    text = layers.prompt.text
+    said: int | str = int(text) if text.isdigit() else text  # a blend is a text
     console.result({"pictures": made, "words": names, "clip_skip": said}, "\n".join(map(str, paths)))
 
 

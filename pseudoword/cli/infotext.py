@@ -20,13 +20,17 @@ SAMPLER = {"Sampler": "DPM++ 2M", "Schedule type": "Karras"}  # what `Standalone
 
 @dataclass(frozen=True)
 class Recipe:
-    """All that decides how a picture looks, but for its seed; `words` gives the short hashes of the words it uses."""
+    """All that decides how a picture looks, but for its seed; `words` gives the short hashes of the words it uses.
+
+    Where there are no `negative_layers` the negative prompt is read as the prompt.
+    """
 
     prompt: str
     negative: str
     sampling: Sampling
     layers: EncoderLayers = field(default_factory=lambda: one_layer(1))
     words: Mapping[str, str] = field(default_factory=dict)
+    negative_layers: EncoderLayers | None = None
 
 
 def infotext(recipe: Recipe, seed: int, model: DiffusionModel) -> str:
@@ -41,7 +45,8 @@ def infotext(recipe: Recipe, seed: int, model: DiffusionModel) -> str:
         "Model hash": model.sha256[:10],
         "Model": model.title,
     }
-    facts |= infotext_of({"prompt": recipe.layers}, 1, one_layer(1), setting_says_all=True)
+    used = {"prompt": recipe.layers, "negative": recipe.negative_layers or recipe.layers}
+    facts |= infotext_of(used, 1, one_layer(1), setting_says_all=True)
     if recipe.words:
         facts["TI hashes"] = ", ".join(f"{name}: {short_hash}" for name, short_hash in recipe.words.items())
     facts["Version"] = f"Pseudoword {pseudoword.__version__}"

@@ -47,7 +47,7 @@ def build(table: CheckpointLayers, loaded: Loaded, id: str, prompt: Any, negativ
             }.items()
         ]
     message = gr.HTML("", elem_id=f"{id}_message")
-    file = gr.Textbox(visible=False, elem_id=f"{id}_file")
+    file: Any = gr.Textbox(visible=False, elem_id=f"{id}_file")
     file.do_not_save_to_config = True  # by the WebUI, which saves what fields show at first
 
     told = [text, as_read, message]

@@ -62,7 +62,7 @@ def id_in(tab: str) -> str:
 def build_comparing(tab: str) -> None:
     """The button that brings the words of the tab's prompts to where layers are compared."""
     compare = gr.Button("Compare layers with this prompt", size="sm", elem_id=f"{id_in(tab)}_compare")
-    prompts = [
+    prompts: list[Any] = [
         gr.Textbox(visible=False, elem_id=f"{id_in(tab)}_{which}") for which in ("compared", "compared_negative")
     ]
     for one in prompts:

@@ -16,12 +16,13 @@ from PIL import Image
 from ..diffusion import Sampling
 from ..errors import ModelError, PseudowordError, SettingsError
 from ..jobs.host import Host
-from ..jobs.layers.remembered_layers import layers_for
+from ..jobs.layers.layers_of_prompts import layers_for, layers_of_prompts
 from ..jobs.library.words import trained_words, words_said
 from ..jobs.picture_portions import OnStep, portions
 from ..jobs.server.shown_paths import for_page
 from ..jobs.slices import Interrupted
 from ..text import encode_negative, encode_prompts
+from ..text.layer_choice import without_tags
 from . import gradio_versions
 
 MOST_PICTURES = 8
@@ -144,12 +145,14 @@ def make(
     first = chosen if 0 <= chosen <= HIGHEST_SEED else secrets.randbelow(HIGHEST_SEED)
     with host.turns:
         model = host.model()
-        said = words_said([prompt, negative], trained_words(host.runs), model.text_encoders[0].tokenizer)
+        read, read_negative = without_tags(prompt), without_tags(negative)
+        said = words_said([read, read_negative], trained_words(host.runs), model.text_encoders[0].tokenizer)
         embeddings = [word.load() for word in said]
         vectors = {word.name: found.vectors for word, found in zip(said, embeddings, strict=True)}
-        layers = layers_for(host.checkpoint_layers, model, embeddings)
-        told = encode_prompts(model, [prompt], vectors, layers)
-        against = encode_negative(model, negative, vectors, layers)
+        otherwise = layers_for(host.checkpoint_layers, model, embeddings)
+        layers = layers_of_prompts(prompt, negative, otherwise, model)
+        told = encode_prompts(model, [read], vectors, layers.prompt)
+        against = encode_negative(model, read_negative, vectors, layers.negative)
         sampling = Sampling(model.native_size, model.native_size, steps, guidance)
         seeds, pictures = range(first, first + count), list[Image.Image]()
         with suppress(Interrupted):
@@ -159,7 +162,8 @@ def make(
         return pictures, f"Cancelled; {len(pictures)} of {count} pictures were made."
     used = ", ".join(word.name for word in said) or "none"
     told_seeds = f"Seeds {first} to {first + count - 1}"
-    return pictures, escape(f"{told_seeds}. CLIP skip: {layers.text}. Trained words in the prompt: {used}.")
+    notes = "".join(f" {note}" for note in layers.notes)
+    return pictures, escape(f"{told_seeds}. CLIP skip: {layers.text}. Trained words in the prompt: {used}.{notes}")
 
 
 def too_little_memory() -> ModelError:

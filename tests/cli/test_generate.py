@@ -102,6 +102,23 @@ def test_the_layer_is_the_one_that_the_words_were_trained_with(world: World) -> 
     assert "Clip skip: 3" in text_of(forced["pictures"][0]["path"])
 
 
+def test_a_layer_that_the_prompt_names_is_followed_and_not_read_as_text(world: World) -> None:
+    save_word(Path("runs", "one", "zxqv-one.safetensors"), "zxqv-one", clip_skip=3)
+
+    def made(prompt: str, *flags: object) -> tuple[bytes, str]:
+        path = generate(world, prompt, "--seed", 1, *flags, "--json").result["pictures"][0]["path"]
+        with Image.open(path) as picture:
+            return picture.tobytes(), text_of(path)
+
+    by_flag, by_tag = made("a zxqv-one", "--clip-skip", 2), made("a zxqv-one <clipskip:2>", "--clip-skip", 1)
+    assert by_flag[0] == by_tag[0] != made("a zxqv-one")[0] and "Clip skip: 2," in by_tag[1]
+    apart = made("a dog", "--negative", "a cat <clipskip:2>")
+    assert apart[0] != made("a dog", "--negative", "a cat")[0]
+    assert "Clip skip prompt: 1, Clip skip negative prompt: 2" in apart[1]
+    told = generate(world, "a dog <clipskip:2> <clipskip:x>")
+    assert told.code == 0 and "<clipskip:x> is not followed" in told.err
+
+
 def test_without_a_trained_word_the_layer_is_what_is_remembered_for_the_model(world: World) -> None:
     before = generate(world, "a dog", "--seed", 1, "--json").result
     found = world.run("clip-skip", "a dog", "--model", world.model, "--steps", 1, "--seeds", 2, "--remember")

@@ -16,7 +16,8 @@ from pseudoword.inspect.layer_scores import layer_scores
 from pseudoword.inspect.prompt_layers import prompt_layers
 from pseudoword.jobs.layers.checkpoint_layers import CheckpointLayers, WantedLayers
 from pseudoword.jobs.layers.layer_inspection import check_inside, inside, layers_strip
-from pseudoword.jobs.layers.remembered_layers import forget, layers_for, remember, remembered_says, wanted_clip_skip
+from pseudoword.jobs.layers.layers_of_prompts import layers_for, layers_of_prompts
+from pseudoword.jobs.layers.remembered_layers import forget, remember, remembered_says, wanted_clip_skip
 from pseudoword.jobs.library.inspector import Inspector
 from pseudoword.jobs.strips.strip_job import StripWatched
 from pseudoword.text.layer_choice import parse_layers
@@ -161,11 +162,20 @@ def test_words_are_read_as_they_were_trained_and_other_prompts_as_the_checkpoint
     trained, unknown = (
         Embedding("w", {"clip_l": random_rows(1)}, EmbeddingMetadata(clip_skip=skip)) for skip in (3, None)
     )
-    assert layers_for(table, model, []).text == "1"
+
+    def read(*words: Embedding, prompt: str = "a cat", negative: str = "") -> str:
+        found = layers_of_prompts(prompt, negative, layers_for(table, model, words), model)
+        return " ".join([found.text, *found.notes])
+
+    assert read() == "1"
     remember(host, blend.text, None)
-    assert layers_for(table, model, []) == layers_for(table, model, [unknown]) == blend
-    assert layers_for(table, model, [trained]).text == "3"
-    assert layers_for(table, model, [trained, unknown]) == blend
+    assert read() == read(unknown) == read(trained, unknown) == blend.text
+    assert read(trained) == "3"
+    assert read(trained, prompt="a cat <clipskip:2>") == read(prompt="a cat <clipskip:2/1>") == "2"
+    assert read(negative="<clipskip:3>") == "1=0.5,2=0.5, negative 3"
+    assert "3> contradicts <clipskip:2>" in read(prompt="<clipskip:2><clipskip:3>")
+    table_of(inspector).remember(HASH, WantedLayers(parse_layers("2"), parse_layers("3")))
+    assert read() == "2, negative 3"
 
 
 def test_a_single_layer_is_what_trainings_begin_with(inspector: Inspector) -> None:

@@ -45,3 +45,14 @@ def test_cancelled_pictures_end_at_the_next_step_and_let_others_in(host: Host) -
         with pytest.raises(Interrupted):
             wanted.go_on("ours")
     assert "Seeds" in generated(host, "a cat", "", 1, 5, 1, 1.0)[1]
+
+
+def test_a_layer_that_the_prompt_names_is_followed_and_told(host: Host) -> None:
+    def made(prompt: str, negative: str = "") -> tuple[bytes, str]:
+        pictures, told, _ = generated(host, prompt, negative, 1, 5, 1, 5.0)
+        return pictures[0].tobytes(), told
+
+    plain, second = made("a cat"), made("a cat <clipskip:2>")
+    assert "CLIP skip: 2." in second[1] and plain[0] != second[0]
+    assert "CLIP skip: 1, negative 2." in made("a cat", "a dog <clipskip:2>")[1]
+    assert "&lt;clipskip:x&gt; is not followed" in made("a cat <clipskip:x>")[1]

@@ -1,15 +1,10 @@
-"""The layers that a host remembers for its checkpoints: said, changed, and used where nothing else is asked for."""
+"""The layers that a host remembers for its checkpoints: said and changed."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-
-from ...diffusion import DiffusionModel
-from ...embedding import Embedding
 from ...errors import SettingsError
-from ...text.layer_choice import EncoderLayers, one_layer, parse_layers
+from ...text.layer_choice import parse_layers
 from ..host import Host
-from ..library.words import clip_skip_of
 from ..strips.strip_job import StripWatched
 from .checkpoint_layers import CheckpointLayers, WantedLayers
 
@@ -75,15 +70,3 @@ def wanted_clip_skip(table: CheckpointLayers, sha256: str) -> dict[str, int]:
     wanted = table.wanted(sha256)
     layers = () if wanted is None else wanted.prompt.blend.clip_skips
     return {"clip_skip": layers[0]} if len(layers) == 1 else {}
-
-
-def layers_for(table: CheckpointLayers | None, model: DiffusionModel, words: Sequence[Embedding]) -> EncoderLayers:
-    """The layers for a prompt with `words`: those they were trained with, else those that the checkpoint wants."""
-    trained_with = clip_skip_of(words) if words else None
-    if trained_with is not None:
-        return one_layer(trained_with)
-    wanted = None if table is None else table.wanted(model.sha256)
-    if wanted is None:
-        return one_layer(1)
-    # What a table says of SDXL's CLIP-G is nothing to a model without.
-    return wanted.prompt if len(model.text_encoders) > 1 else EncoderLayers(wanted.prompt.blend)
