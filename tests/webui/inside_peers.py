@@ -66,7 +66,8 @@ def main() -> None:
     """Compare with each extension that is there, checkpoint by checkpoint."""
     script_callbacks.before_ui_callback()
     for seed, name in enumerate(name for name in JOB["checkpoints"] if name.startswith("random")):
-        make_checkpoint(name, JOB["clip"], JOB["open_clip"], seed)
+        # Files of other extensions are told apart by their width, so Stable Diffusion 2 has its own.
+        make_checkpoint(name, JOB["clip"], "ViT-H-14" if "sd2" in name else JOB["open_clip"], seed)
     sd_models.list_models()
     answers: dict[str, dict[str, Any]] = {}
     for checkpoint in JOB["checkpoints"]:
