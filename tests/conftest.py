@@ -61,6 +61,15 @@ def one_thread() -> None:
     torch.set_num_threads(1)
 
 
+@pytest.fixture(scope="session")
+def clip(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The folder of a tiny CLIP model."""
+    pytest.importorskip("open_clip")
+    from tests import tiny_models
+
+    return tiny_models.save_open_clip(tmp_path_factory.mktemp("clip") / "tiny-clip")
+
+
 @pytest.fixture(autouse=True, scope="session")
 def no_network() -> Iterator[None]:
     """Whatever tries to leave this machine fails at once and says so."""

@@ -21,16 +21,11 @@ from pseudoword.api.score_program_routes import add_score_program_routes
 from pseudoword.api.score_routes import PREFIX, add_score_routes
 from pseudoword.jobs.scoring.scorings import Scorings
 from tests.jobs.small_scorings import scoring_host
-from tests.scoring.pictures import clip_folder, fill, hostile, picture
+from tests.scoring.pictures import fill, hostile, picture
 
 pytest.importorskip("open_clip")
 
 TEXTS = ["a cat", "a dog"]
-
-
-@pytest.fixture(scope="module")
-def clip(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return clip_folder(tmp_path_factory.mktemp("clip"))
 
 
 @pytest.fixture

@@ -22,16 +22,11 @@ from pseudoword.api.search_routes import PREFIX, add_search_routes
 from pseudoword.jobs.search.picture_search import PictureSearch
 from tests.jobs.small_host import PATIENCE_S
 from tests.jobs.small_scorings import scoring_host
-from tests.scoring.pictures import clip_folder, hostile, picture, with_prompt
+from tests.scoring.pictures import hostile, picture, with_prompt
 
 pytest.importorskip("open_clip")
 
 FACTS = "\nSteps: 20, Sampler: Euler a, Seed: 1, Model hash: 0a1b, Model: <b>dreamer</b>"
-
-
-@pytest.fixture(scope="module")
-def clip(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return clip_folder(tmp_path_factory.mktemp("clip"))
 
 
 @pytest.fixture

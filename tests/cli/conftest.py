@@ -22,6 +22,12 @@ def made(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return folder
 
 
+@pytest.fixture(scope="session")
+def clip_flags(clip: Path) -> list[str]:
+    """The tiny CLIP model, as a command line names it."""
+    return ["--clip", str(clip / "open_clip_config.json"), str(clip / "open_clip_model.safetensors")]
+
+
 @pytest.fixture
 def world(made: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> World:
     """The current folder is empty, and all that is needed lies elsewhere."""

@@ -17,26 +17,20 @@ import torch
 
 from pseudoword.cli import main
 from pseudoword.scoring import ClipScorer
-from tests.scoring.pictures import clip_folder, fill, hostile, with_prompt
+from tests.scoring.pictures import fill, hostile, with_prompt
 
 pytest.importorskip("open_clip")
 
 Run = Callable[..., dict[str, Any]]
 
 
-@pytest.fixture(scope="module")
-def clip(tmp_path_factory: pytest.TempPathFactory) -> list[str]:
-    folder = clip_folder(tmp_path_factory.mktemp("score"))
-    return ["--clip", str(folder / "open_clip_config.json"), str(folder / "open_clip_model.safetensors")]
-
-
 @pytest.fixture
-def run(clip: list[str], tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> Run:
+def run(clip_flags: list[str], tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> Run:
     """A command line with the tiny model; gives its lines of JSON by their kind."""
 
     def running(*arguments: object, code: int = 0) -> dict[str, Any]:
         capsys.readouterr()
-        given = ["score", *map(str, arguments), "--cache", str(tmp_path / "cache"), *clip, "--json"]
+        given = ["score", *map(str, arguments), "--cache", str(tmp_path / "cache"), *clip_flags, "--json"]
         assert main(given) == code
         lines = [json.loads(line) for line in capsys.readouterr().out.splitlines()]
         items = [line for line in lines if line.get("event") == "item"]
@@ -140,10 +134,18 @@ def test_what_cannot_be_is_said(
     assert reason in run(*arguments, code=1)["last"]
 
 
-def test_a_file_that_is_no_cache_is_not_replaced(clip: list[str], tmp_path: Path) -> None:
+def test_a_file_that_is_no_cache_is_not_replaced(clip_flags: list[str], tmp_path: Path) -> None:
     fill(tmp_path / "pictures", 1)
     (tmp_path / "precious.db").write_text("precious")
-    command = ["score", str(tmp_path / "pictures"), "--text", "x", "--cache", str(tmp_path / "precious.db"), *clip]
+    command = [
+        "score",
+        str(tmp_path / "pictures"),
+        "--text",
+        "x",
+        "--cache",
+        str(tmp_path / "precious.db"),
+        *clip_flags,
+    ]
     assert main(command) == 1 and (tmp_path / "precious.db").read_text() == "precious"
 
 
@@ -196,9 +198,9 @@ def test_parquet_is_written_where_pyarrow_is(run: Run, tmp_path: Path) -> None:
 
 
 def test_the_list_says_what_is_here_and_what_would_have_to_be_downloaded(
-    tmp_path: Path, clip: list[str], capsys: pytest.CaptureFixture[str]
+    tmp_path: Path, clip: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    assert main(["score", "--list-clips", "--clip-place", str(Path(clip[1]).parent), "--json"]) == 0
+    assert main(["score", "--list-clips", "--clip-place", str(clip), "--json"]) == 0
     models = json.loads(capsys.readouterr().out.splitlines()[-1])["result"]["models"]
     origins = {model["name"]: model["origin"] for model in models}
     assert origins["pseudoword-mini"] == "built in" and origins["tiny-clip"] == "given"

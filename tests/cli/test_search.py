@@ -13,27 +13,21 @@ import torch
 
 from pseudoword.cli import main
 from pseudoword.scoring import ClipScorer
-from tests.scoring.pictures import clip_folder, fill, hostile, picture, with_prompt
+from tests.scoring.pictures import fill, hostile, picture, with_prompt
 
 pytest.importorskip("open_clip")
 
 Run = Callable[..., dict[str, Any]]
 
 
-@pytest.fixture(scope="module")
-def clip(tmp_path_factory: pytest.TempPathFactory) -> list[str]:
-    folder = clip_folder(tmp_path_factory.mktemp("search"))
-    return ["--clip", str(folder / "open_clip_config.json"), str(folder / "open_clip_model.safetensors")]
-
-
 @pytest.fixture
-def run(clip: list[str], tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> Run:
+def run(clip_flags: list[str], tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> Run:
     """A command line with the tiny model; gives its lines of JSON by their kind."""
 
     def running(*arguments: object, code: int = 0) -> dict[str, Any]:
         capsys.readouterr()
         kept = ["--cache", str(tmp_path / "cache"), "--index", str(tmp_path / "index")]
-        assert main(["search", *map(str, arguments), *kept, *clip, "--json"]) == code
+        assert main(["search", *map(str, arguments), *kept, *clip_flags, "--json"]) == code
         lines = [json.loads(line) for line in capsys.readouterr().out.splitlines()]
         return {
             "hits": [line for line in lines if line.get("event") == "item"],

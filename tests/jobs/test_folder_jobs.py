@@ -26,7 +26,7 @@ from pseudoword.jobs.server.people import ALONE, Person
 from pseudoword.jobs.store.job_store import Job
 from tests.jobs.small_host import PATIENCE_S, wait_until
 from tests.jobs.small_scorings import ended, named_pictures, result_of, scoring_host
-from tests.scoring.pictures import clip_folder, fill
+from tests.scoring.pictures import fill
 
 pytest.importorskip("open_clip")
 
@@ -65,11 +65,6 @@ class Server:
     def end(self) -> None:
         self.board.close()
         self.scorings.end()
-
-
-@pytest.fixture(scope="module")
-def clip(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return clip_folder(tmp_path_factory.mktemp("clip"))
 
 
 @pytest.fixture

@@ -19,14 +19,9 @@ from pseudoword.jobs.search.search_question import Question
 from pseudoword.scoring.index_filter import Wanted
 from tests.jobs.small_host import PATIENCE_S, wait_until
 from tests.jobs.small_scorings import scoring_host
-from tests.scoring.pictures import clip_folder, fill, picture
+from tests.scoring.pictures import fill, picture
 
 pytest.importorskip("open_clip")
-
-
-@pytest.fixture(scope="module")
-def clip(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return clip_folder(tmp_path_factory.mktemp("clip"))
 
 
 def searching(folder: Path, clip: Path, count: int = 20, **changes: object) -> PictureSearch:

@@ -23,17 +23,12 @@ from pseudoword.jobs.scoring.scorings import MOST_ENDED, MOST_UNDER_WAY, Scoring
 from pseudoword.scoring import OPENAI_SEVEN_TEMPLATES, ClipScorer, class_features
 from pseudoword.scoring.models import ClipModel, builtin_model, load_model
 from tests.jobs.small_scorings import ended, named_pictures, result_of, scoring_host
-from tests.scoring.pictures import clip_folder, hostile
+from tests.scoring.pictures import hostile
 
 pytest.importorskip("open_clip")
 
 TEXTS = ("a cat", "a dog", "a house by the sea")
 ROUNDING = 1e-3  # features are kept with 16 bits
-
-
-@pytest.fixture(scope="module")
-def clip(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return clip_folder(tmp_path_factory.mktemp("clip"))
 
 
 @pytest.fixture

@@ -33,15 +33,10 @@ from pseudoword.ui.score_handlers import (
     started,
 )
 from tests.jobs.small_scorings import ended, scoring_host
-from tests.scoring.pictures import clip_folder, fill, hostile, picture, with_prompt
+from tests.scoring.pictures import fill, hostile, picture, with_prompt
 from tests.ui.built_page import built, buttons_in, ids_in
 
 pytest.importorskip("open_clip")
-
-
-@pytest.fixture(scope="module")
-def clip(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return clip_folder(tmp_path_factory.mktemp("clip"))
 
 
 @pytest.fixture
