@@ -16,7 +16,7 @@ from pseudoword.ui.setting_fields import shown
 from tests import tiny_models
 from tests.attacks.paths import ways_to
 from tests.attacks.world import MARK, listing
-from tests.studio.conftest import Studio, started
+from tests.studio.process import Studio, started
 from tests.training.small_runs import SMALL, draw_pictures
 
 pytestmark = pytest.mark.skipif(os.name == "nt", reason="Windows sends no SIGINT to a child")

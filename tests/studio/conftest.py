@@ -1,44 +1,21 @@
-"""The studio as a process of its own, on a tiny model."""
+"""One studio on a tiny model and one Chromium for all tests here; each test finds them as if it were the first."""
 
 from __future__ import annotations
 
-import os
-import re
 import shutil
-import signal
-import subprocess
-import sys
-import time
 from collections.abc import Iterator
-from contextlib import contextmanager
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 from tests import tiny_models
+from tests.studio.person import Person
+from tests.studio.process import Studio, started
 from tests.training.small_runs import draw_pictures
 
-ROOT = Path(__file__).parents[2]
-PATIENCE_S = 120
 CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
-
-
-@dataclass
-class Studio:
-    """`address` of the page, `folder` it was started in, `pictures` to train on; its library is `folder`/embeddings."""
-
-    address: str
-    folder: Path
-    pictures: Path
-    process: subprocess.Popen[str]
-
-    def interrupt(self) -> tuple[int, str]:
-        """Press Ctrl-C; returns the exit code and what it said since it was ready."""
-        self.process.send_signal(signal.SIGINT)
-        said, _ = self.process.communicate(timeout=PATIENCE_S)
-        return self.process.returncode, said
+UNDER_WAY = ("waiting", "running")
 
 
 @pytest.fixture(scope="session")
@@ -47,38 +24,39 @@ def model(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return tiny_models.save_folder(tmp_path_factory.mktemp("studio") / "tiny-model")
 
 
-@pytest.fixture
-def studio(model: Path, tmp_path: Path) -> Iterator[Studio]:
-    with started(model, tmp_path) as studio:
+@pytest.fixture(scope="package")
+def running_studio(model: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Studio]:
+    """A studio without flags; its start takes longer than most tests."""
+    with started(model, tmp_path_factory.mktemp("shared-studio")) as studio:
         yield studio
 
 
-@contextmanager
-def started(model: Path, folder: Path, *flags: str) -> Iterator[Studio]:
-    """A studio on `model` in `folder`, where one may have been before; ended, however it goes, at the end."""
-    (folder / "embeddings").mkdir(exist_ok=True)
-    command = [sys.executable, "-m", "pseudoword", "studio", "--no-browser", "--model", str(model)]
-    command += ["--embeddings", "embeddings", *flags]
-    process = subprocess.Popen(
-        command,
-        cwd=folder,
-        env={**os.environ, "PYTHONPATH": str(ROOT), "XDG_CACHE_HOME": str(folder / "cache")},
-        stdout=subprocess.PIPE,
-        stderr=subprocess.STDOUT,
-        text=True,
-    )
-    pictures = folder / "pictures"
-    try:
-        address = address_in(process)
-        yield Studio(address, folder, pictures if pictures.exists() else draw_pictures(pictures), process)
-    finally:
-        if process.poll() is None:
-            process.kill()
-        process.communicate()
-
-
 @pytest.fixture
-def browser() -> Iterator[Any]:
+def studio(running_studio: Studio) -> Iterator[Studio]:
+    """A studio in which nobody has done anything. A test that ends it, or wants flags, starts one of its own."""
+    yield running_studio
+    empty(running_studio)
+
+
+def empty(studio: Studio) -> None:
+    """Remove what a test has left: its jobs, its words, and all other files but the drawn pictures."""
+    person = Person(studio)
+    for job in person.ask("jobs?whose=all")[1]["jobs"]:
+        if job["state"] in UNDER_WAY:
+            person.ask(f"jobs/{job['id']}/cancel", {}, "POST")
+    person.waits_until(lambda: not {job["state"] for job in person.ask("jobs")[1]["jobs"]}.intersection(UNDER_WAY))
+    for job in person.ask("jobs")[1]["jobs"]:
+        status, answer = person.ask(f"jobs/{job['id']}", {}, "DELETE")
+        assert status == 200, answer
+    words = [path for path in (studio.folder / "runs").glob("[!.]*") if path.is_dir()]  # the rest is the server's own
+    for path in (*words, studio.folder / "embeddings", studio.pictures):
+        shutil.rmtree(path)
+    (studio.folder / "embeddings").mkdir()
+    draw_pictures(studio.pictures)
+
+
+@pytest.fixture(scope="package")
+def chromium() -> Iterator[Any]:
     """Chromium; skipped where it or Playwright is not installed."""
     playwright = pytest.importorskip("playwright.sync_api")
     if CHROMIUM is None:
@@ -89,15 +67,9 @@ def browser() -> Iterator[Any]:
         browser.close()
 
 
-def address_in(process: subprocess.Popen[str]) -> str:
-    """The address that the studio tells, once it answers there."""
-    assert process.stdout is not None
-    ends = time.monotonic() + PATIENCE_S
-    said = ""
-    while time.monotonic() < ends:
-        line = process.stdout.readline()
-        said += line
-        if found := re.search(r"http://[\d.]+:\d+", line):
-            return found[0]
-        assert line or process.poll() is None, f"the studio ended: {said}"
-    raise AssertionError(f"the studio never said where it is: {said}")
+@pytest.fixture
+def browser(chromium: Any) -> Iterator[Any]:
+    """A browser without windows, cookies and cached files."""
+    yield chromium
+    for context in chromium.contexts:
+        context.close()

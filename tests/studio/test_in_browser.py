@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from tests.studio.conftest import PATIENCE_S, Studio
+from tests.studio.process import PATIENCE_S, Studio
 
 LIVE = "#pseudoword-training"
 

@@ -15,7 +15,7 @@ from safetensors.torch import save_file
 
 from pseudoword.embedding import Embedding, EmbeddingMetadata, load_embedding, save_embedding
 from tests.jobs.small_library import rows
-from tests.studio.conftest import PATIENCE_S, Studio
+from tests.studio.process import PATIENCE_S, Studio
 from tests.studio.tabs import open_tab
 
 SHOWN_MS = 1000 * PATIENCE_S

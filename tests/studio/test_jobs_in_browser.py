@@ -8,9 +8,9 @@ from typing import Any
 
 import pytest
 
-from tests.studio.conftest import PATIENCE_S, Studio, started
+from tests.studio.person import Person
+from tests.studio.process import PATIENCE_S, Studio, started
 from tests.studio.test_in_browser import field
-from tests.studio.test_jobs import Person
 from tests.training.small_runs import draw_pictures
 
 ROW = ".pseudoword-job"

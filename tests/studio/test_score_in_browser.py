@@ -10,7 +10,7 @@ from typing import Any
 from PIL import Image
 
 from tests.scoring.pictures import hostile, with_prompt
-from tests.studio.conftest import PATIENCE_S, Studio, started
+from tests.studio.process import PATIENCE_S, Studio, started
 from tests.studio.tabs import open_tab
 from tests.studio.test_inspector_in_browser import Window
 

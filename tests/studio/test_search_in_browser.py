@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from tests.scoring.pictures import picture, with_prompt
-from tests.studio.conftest import PATIENCE_S, Studio, started
+from tests.studio.process import PATIENCE_S, Studio, started
 from tests.studio.tabs import open_tab
 
 FACTS = "\nSteps: 20, Sampler: Euler a, Seed: 1, Model hash: 0a1b, Model: <b>dreamer</b>"
@@ -24,12 +24,18 @@ PASTE = """base64 => {
 }"""
 
 
-@pytest.fixture
-def studio(model: Path, tmp_path: Path) -> Iterator[Studio]:
+def generated(folder: Path) -> Path:
+    """Sixty pictures with their prompts, and a file that is none."""
     for number in range(60):
-        path = tmp_path / "generated" / f"day-{number % 3}" / f"{number:02}.png"
+        path = folder / f"day-{number % 3}" / f"{number:02}.png"
         with_prompt(path, f"a (thing:1.3) no. {number} <i>x</i>{FACTS if number % 2 else ''}", number)
-    (tmp_path / "generated" / "broken.png").write_bytes(b"none")
+    (folder / "broken.png").write_bytes(b"none")
+    return folder
+
+
+@pytest.fixture
+def studio_of_pictures(model: Path, tmp_path: Path) -> Iterator[Studio]:
+    generated(tmp_path / "generated")
     with started(model, tmp_path, "--pictures", "generated") as studio:
         yield studio
 
@@ -49,8 +55,10 @@ def is_told(page: Any, part: str, text: str) -> None:
     page.wait_for_selector(f".pseudoword-search-{part}:has-text('{text}')")
 
 
-def test_from_an_empty_index_to_a_picture_in_the_training_set(browser: Any, studio: Studio, tmp_path: Path) -> None:
-    page = opened(browser, studio)
+def test_from_an_empty_index_to_a_picture_in_the_training_set(
+    browser: Any, studio_of_pictures: Studio, tmp_path: Path
+) -> None:
+    page = opened(browser, studio_of_pictures)
     is_told(page, "index", "No pictures have been read yet")
     page.click("text=Read the pictures")
     is_told(page, "index", "60 pictures can be found.")
@@ -101,29 +109,32 @@ def test_from_an_empty_index_to_a_picture_in_the_training_set(browser: Any, stud
 
 
 def test_without_a_folder_the_page_asks_for_one_and_does_not_ask_the_server_again(
-    browser: Any, model: Path, tmp_path: Path
+    browser: Any, studio: Studio, tmp_path: Path
 ) -> None:
     picture(1).save(tmp_path / "one.png")
     refused: list[str] = []
-    with started(model, tmp_path) as studio:
-        page = opened(browser, studio)
-        page.on("response", lambda answer: refused.append(answer.url) if answer.status == 422 else None)
-        is_told(page, "index", "There is no folder of pictures to search")
-        is_told(page, "clip", "The best on this disk is pseudoword-mini. It is the small one that is built in")
-        page.wait_for_selector("[name=folder]:visible")
-        page.wait_for_timeout(9000)  # more than twice as long as an idle page waits between two questions
-        assert len(refused) <= 1, "one may have been answered before we listened"
-        page.fill("[name=folder]", str(tmp_path / "nowhere"))
-        page.press("[name=folder]", "Tab")
-        is_told(page, "index", "is no folder")
-        page.fill("[name=folder]", str(tmp_path))
-        page.press("[name=folder]", "Tab")
-        page.click("text=Read the pictures")
-        page.wait_for_selector(f"{HIT}:has-text('one.png')")
+    page = opened(browser, studio)
+    page.on("response", lambda answer: refused.append(answer.url) if answer.status == 422 else None)
+    is_told(page, "index", "There is no folder of pictures to search")
+    is_told(page, "clip", "The best on this disk is pseudoword-mini. It is the small one that is built in")
+    page.wait_for_selector("[name=folder]:visible")
+    page.wait_for_timeout(9000)  # more than twice as long as an idle page waits between two questions
+    assert len(refused) <= 1, "one may have been answered before we listened"
+    page.fill("[name=folder]", str(tmp_path / "nowhere"))
+    page.press("[name=folder]", "Tab")
+    is_told(page, "index", "is no folder")
+    page.fill("[name=folder]", str(tmp_path))
+    page.press("[name=folder]", "Tab")
+    page.click("text=Read the pictures")
+    page.wait_for_selector(f"{HIT}:has-text('one.png')")
 
 
 def test_by_keys_alone_on_a_narrow_screen(browser: Any, studio: Studio, tmp_path: Path) -> None:
+    folder = generated(tmp_path / "generated")
     page = opened(browser, studio, width=390)
+    page.wait_for_selector("[name=folder]:visible")
+    page.fill("[name=folder]", str(folder))
+    page.press("[name=folder]", "Tab")
     page.click("text=Read the pictures")
     is_told(page, "index", "60 pictures can be found.")
     page.focus("[name=text]")
@@ -141,6 +152,6 @@ def test_by_keys_alone_on_a_narrow_screen(browser: Any, studio: Studio, tmp_path
     assert page.evaluate("document.documentElement.scrollWidth <= window.innerWidth")
     # Deleted behind the page's back it is gone from the next answer.
     name = page.inner_text(f"{OPEN} >> nth=0").split("\n")[0]
-    next((tmp_path / "generated").rglob(name)).unlink()
+    next(folder.rglob(name)).unlink()
     page.click(".pseudoword-search-go")
     page.wait_for_selector(f"{HIT}:first-child:not(:has-text('{name}'))")

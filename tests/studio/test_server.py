@@ -6,6 +6,7 @@ import json
 import os
 import socket
 import time
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 from urllib.request import urlopen
@@ -13,9 +14,16 @@ from urllib.request import urlopen
 import pytest
 
 from pseudoword.cli import main
-from tests.studio.conftest import Studio
+from tests.studio.process import Studio, started
 
 pytestmark = pytest.mark.skipif(os.name == "nt", reason="Windows sends no SIGINT to a child")
+
+
+@pytest.fixture
+def studio(model: Path, tmp_path: Path) -> Iterator[Studio]:
+    """One that a test may end."""
+    with started(model, tmp_path) as studio:
+        yield studio
 
 
 def read(address: str) -> bytes:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from tests.studio.conftest import PATIENCE_S, Studio
+from tests.studio.process import PATIENCE_S, Studio
 from tests.training.doubtful_sets import fill_doubtful
 
 ROWS = "#pseudoword_check_place .pseudoword-set-check-row"
