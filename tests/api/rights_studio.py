@@ -148,7 +148,7 @@ def rights_studio(root: Path) -> Iterator[RightsStudio]:
     """Such a studio with its data in `root`."""
     (root / "library").mkdir()
     put(root / "library", toy("zonk"))
-    host = library_host(root / "library")
+    host, clip = library_host(root / "library"), clip_folder(root)
     begins = threading.Event()
     begins.set()
     host = replace(
@@ -159,7 +159,7 @@ def rights_studio(root: Path) -> Iterator[RightsStudio]:
         checkpoint_layers=CheckpointLayers(root / "layers.json"),
         checkpoint=lambda: ("5" * 64, "tiny"),
         people=People(user_let_in, lambda: True, lambda: ["root"]),
-        clips=ClipModels(host.turns, lambda: [clip_folder(root)]),
+        clips=ClipModels(host.turns, lambda: [clip]),
         is_ready=begins.is_set,
     )
     board = JobBoard(host)

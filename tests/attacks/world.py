@@ -74,6 +74,7 @@ def made(root: Path) -> Iterator[World]:
     (allowed / "linked" / "cat.png").symlink_to(secret / f"{MARK}-0.png")
     (allowed / "words").mkdir()
     (allowed / "words" / "moon.safetensors").symlink_to(secret / f"{MARK}.safetensors")
+    clip = clip_folder(data)
     host = library_host(
         data / "library",
         folders=[allowed],
@@ -82,7 +83,7 @@ def made(root: Path) -> Iterator[World]:
         features=data / "features.sqlite",
         runs=data / "runs",
         people=People(by_browser=lambda: True, admins=lambda: ()),
-        clips=ClipModels(library_host(data / "library").turns, lambda: [clip_folder(data)]),
+        clips=ClipModels(library_host(data / "library").turns, lambda: [clip]),
     )
     board = JobBoard(host)
     trainings, inspector, scorings = Trainings(host, board), Inspector(host, board), Scorings(host, board)
