@@ -19,6 +19,7 @@ from pseudoword.cli.infotext import Recipe, infotext
 from pseudoword.diffusion import Sampling
 from pseudoword.embedding import Embedding, EmbeddingMetadata, save_embedding
 from pseudoword.hosts.diffusers import StandaloneModel
+from pseudoword.jobs import picture_portions
 from pseudoword.jobs.layers.checkpoint_layers import FILE, CheckpointLayers, WantedLayers
 from pseudoword.text.layer_choice import one_layer, parse_layers
 from tests.cli.small_world import WORD, Answer, World
@@ -192,7 +193,8 @@ def test_ctrl_c_ends_it_after_the_step_and_keeps_what_is_made(world: World, monk
         return predict(self, *given)
 
     monkeypatch.setattr(StandaloneModel, "predict", interrupted)
-    answer = generate(world, "a dog", "--width", 1024, "--height", 1024, "--count", 2, "--seed", 7)
+    monkeypatch.setattr(picture_portions, "PIXELS_AT_ONCE", 32 * 32)  # one picture of this model
+    answer = generate(world, "a dog", "--count", 2, "--seed", 7)
     assert answer.code == 130 and len(passes) == 3
     assert "Stopping" in answer.err and "Stopped; 1 of 2 pictures are made and kept." in answer.err
     assert [path.name for path in Path("generated").iterdir()] == ["00001-7.png"]

@@ -43,6 +43,7 @@ def test_whoever_waits_has_the_turn_before_it_is_taken_again() -> None:
     def other() -> None:
         lock.acquire()
         order.append("other")
+        time.sleep(3 * queue_turns.MOMENT_S)  # as long as somebody's turn is seen, and far less than a generation's
         lock.release()
 
     for _ in range(20):
