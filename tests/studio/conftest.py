@@ -39,7 +39,7 @@ def studio(running_studio: Studio) -> Iterator[Studio]:
 
 
 def empty(studio: Studio) -> None:
-    """Remove what a test has left: its jobs, its words, and all other files but the drawn pictures."""
+    """Remove what a test has left: jobs with their files, words in the library and in runs, changed pictures."""
     person = Person(studio)
     for job in person.ask("jobs?whose=all")[1]["jobs"]:
         if job["state"] in UNDER_WAY:
