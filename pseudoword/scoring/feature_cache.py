@@ -166,6 +166,6 @@ def content_of_text(text: str, long: str) -> bytes:
 def _checksum(content: bytes, model: bytes, feature: bytes, prompt: bytes) -> int:
     # SQLite does not notice when bytes inside a value change.
     try:
-        return crc32(prompt, crc32(feature, crc32(model, crc32(content))))
+        return crc32(content + model + feature + prompt)
     except TypeError:  # nor when they become another kind of value
         return -1
