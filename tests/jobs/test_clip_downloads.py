@@ -138,7 +138,8 @@ def test_a_file_at_an_address_lies_under_its_name_only_when_it_is_whole(tmp_path
 
 
 def test_the_end_of_the_program_ends_it(hub: SmallHub, downloads: ClipDownloads) -> None:
-    hub.before_waiting, _ = PIECE, hub.leave.clear()
+    hub.before_waiting = PIECE
+    hub.leave.clear()
     downloads.start(NAME)
     downloads.end()
     assert latest(downloads).state == "cancelled"
