@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import BinaryIO
 
 import numpy as np
-from PIL import Image, ImageFile, ImageOps, UnidentifiedImageError
+from PIL import ExifTags, Image, ImageFile, ImageOps, UnidentifiedImageError
 
 from .errors import DatasetError
 
@@ -134,6 +134,8 @@ _STRICTNESS = _Strictness()
 
 def _upright(image: Image.Image) -> Image.Image:
     try:
+        if image.getexif().get(ExifTags.Base.Orientation, 1) == 1:
+            return image  # of which Pillow would make a copy
         return ImageOps.exif_transpose(image) or image
     except Exception:  # a broken note about orientation is no reason to lose the picture
         return image

@@ -15,6 +15,7 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from .clip_files import Tokenizer, build, load_weights, preprocessing, read_config, tokenizing
+from .image_tower import read_first_token_alone
 from .long_texts import LongTexts, parts_of
 from .side_by_side import side_by_side
 from .text_tower import encode_texts, read_vectors, reads_to_the_end
@@ -46,6 +47,7 @@ class ClipScorer:
         self.preprocess = preprocess
         self._device = torch.device(device)
         self._model = model.to(self._device).eval().requires_grad_(False)
+        read_first_token_alone(model)
         self._tokenizer = tokenizer
         self._described = described
         self._known_texts: dict[str, Tensor] = {}

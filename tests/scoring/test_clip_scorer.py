@@ -18,6 +18,7 @@ from torch.nn import functional as F
 
 from pseudoword.errors import ModelError
 from pseudoword.scoring import ClipScorer, nearest_words
+from pseudoword.scoring.clip_files import Tokenizer
 from tests import tiny_models
 
 open_clip = pytest.importorskip("open_clip")
@@ -147,3 +148,29 @@ def test_files_that_do_not_fit_are_refused_by_name(damage: str, folder: Path, tm
         blamed = config
     with pytest.raises(ModelError, match=blamed.name):
         load(broken)
+
+
+def tower_of(**changes: Any) -> Any:
+    """An open_clip model with an image tower of several layers and random weights."""
+    vision = {"image_size": 32, "layers": 3, "width": 64, "head_width": 16, "patch_size": 8, **changes}
+    texts = {"context_length": 8, "vocab_size": 100, "width": 16, "heads": 2, "layers": 1}
+    with tiny_models.seeded(3):
+        return open_clip.CLIP(32, vision, texts).eval()
+
+
+POOLED = {"pool_type": "avg"} if hasattr(open_clip.transformer, "text_global_pool") else {"global_average_pool": True}
+
+
+@pytest.mark.parametrize(
+    ("changes", "is_shortened"), [({}, True), ({"ls_init_value": 0.1}, True), (POOLED, False)], ids=str
+)
+def test_a_last_layer_that_is_read_in_one_place_is_computed_there(changes: dict[str, Any], is_shortened: bool) -> None:
+    model, pixels = tower_of(**changes), torch.randn(5, 3, 32, 32, generator=torch.Generator().manual_seed(1))
+    seen: list[int] = []
+    with torch.no_grad():
+        expected = F.normalize(model.encode_image(pixels), dim=-1)
+        scorer = ClipScorer("tower", model, lambda image: pixels[0], Tokenizer(6, len, lambda text: [0] * 8))
+        last = model.visual.transformer.resblocks[-1]
+        last.mlp.register_forward_hook(lambda module, given, answer: seen.append(answer.numel() // answer.shape[-1]))
+        torch.testing.assert_close(scorer.features_of_pixels(pixels), expected, atol=2e-6, rtol=1e-5)
+    assert seen == [5 if is_shortened else 5 * 17]
