@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 from zipfile import BadZipFile
 
+import numpy as np
 import torch
 from PIL import Image
 from torch import Tensor
@@ -158,12 +159,25 @@ def preprocessing(
             )
         options["resize_longest_max"] = options.pop("resize_mode", "shortest") == "longest"
     try:
-        made: Callable[[Image.Image], Tensor] = transform.image_transform(
-            image_size, is_train=False, mean=mean, std=std, **options
-        )
+        made = transform.image_transform(image_size, is_train=False, mean=mean, std=std, **options)
     except (TypeError, ValueError, KeyError, AssertionError) as error:
         raise ModelError(f"{source} wants a preprocessing that this open_clip does not know: {error}") from error
-    return made
+    *cutting, as_tensor, normalize = made.transforms
+    # What becomes of each of a byte's 256 values is computed once, and looked up without torch: its operations would
+    # keep threads of their own busy in every thread that decodes.
+    values = np.arange(256, dtype=np.uint8).repeat(3).reshape(1, 256, 3)
+    becomes = normalize(as_tensor(Image.fromarray(values))).numpy()[:, 0]  # (3, 256)
+
+    def preprocess(picture: Image.Image) -> Tensor:
+        for step in cutting:
+            picture = step(picture)
+        pixels = np.asarray(picture)  # (H, W, 3)
+        found = np.empty((3, *pixels.shape[:2]), dtype=np.float32)
+        for channel in range(3):
+            np.take(becomes[channel], pixels[..., channel], out=found[channel], mode="clip")
+        return torch.from_numpy(found)
+
+    return preprocess
 
 
 def tokenizing(text_settings: dict[str, Any], folder: Path | None) -> Tokenizer:
