@@ -2,7 +2,7 @@
 (() => {
   "use strict";
 
-  const { make, number, picture, fill } = window.pseudoword;
+  const { make, number, picture, fill, button: plainButton } = window.pseudoword;
   const LABELS = { best_step: "best step", best_loss: "best validation loss", seconds: "seconds trained" };
 
   const moment = (seconds) => new Date(seconds * 1000).toLocaleString(undefined, { dateStyle: "medium", timeStyle: "short" });
@@ -19,12 +19,11 @@
     return typeof value === "number" && !Number.isInteger(value) ? number(value) : String(value);
   };
 
-  const button = (text, action, kind = "") => {
-    const element = make("button", `job-button ${kind}`, text);
-    element.type = "button";
-    element.addEventListener("click", (event) => { event.stopPropagation(); action(element); });
-    return element;
-  };
+  // Of a row that unfolds when it is pressed elsewhere.
+  const button = (text, action, kind = "") => plainButton(text, (event) => {
+    event.stopPropagation();
+    action(event.currentTarget);
+  }, `job-button ${kind}`);
 
   const addressOf = (id, rest = "") => `pseudoword/v1/jobs/${encodeURIComponent(id)}${rest}`;
 

@@ -2,7 +2,7 @@
 (() => {
   "use strict";
 
-  const { make, number, bar, isSeen, buttonCalled, refreshCards, fill, asked } = window.pseudoword;
+  const { make, button, number, bar, isSeen, buttonCalled, refreshCards, fill, asked } = window.pseudoword;
   const READING_MS = 150;
   const IDLE_MS = 1000;
   const UNSEEN_MS = 200; // nothing is asked for meanwhile
@@ -95,9 +95,7 @@
       field("input", label, { type: "checkbox" }, (input) => { state.flags[flag] = input.checked; changed(); }));
     const folder = field("input", "Folder", { type: "text", placeholder: "the library" }, () => {});
     folder.lastChild.addEventListener("change", (event) => { state.folder = event.target.value.trim(); changed(); });
-    const again = make("button", "library-button", "Read again");
-    again.type = "button";
-    again.addEventListener("click", () => { state.version = -1; look({ read: true }); });
+    const again = button("Read again", () => { state.version = -1; look({ read: true }); });
     const csv = make("a", "library-button pseudoword-library-csv", "CSV");
     csv.download = "embeddings.csv";
     csv.addEventListener("click", () => { csv.href = `pseudoword/v1/library.csv?${query()}`; });
@@ -183,9 +181,7 @@
     const status = box.querySelector(".pseudoword-library-status");
     const parts = [make("span", "library-count", headline(now))];
     if (now.reading) {
-      const stop = make("button", "library-button", "Stop");
-      stop.type = "button";
-      stop.addEventListener("click", () => fetch(`pseudoword/v1/library/stop?${new URLSearchParams({ folder: state.folder })}`, { method: "POST" }));
+      const stop = button("Stop", () => fetch(`pseudoword/v1/library/stop?${new URLSearchParams({ folder: state.folder })}`, { method: "POST" }));
       parts.push(bar(now.done, now.files || 1, "Files read"), stop);
     }
     parts.push(...now.skipped.map((text) => make("p", "warning", text)));
@@ -205,16 +201,13 @@
   const offerMore = (place, left) => {
     place.querySelector(".pseudoword-library-more")?.remove();
     if (left <= 0) return;
-    const more = make("button", "library-button pseudoword-library-more", `Show more (${left} left)`);
-    more.type = "button";
-    more.addEventListener("click", async () => {
+    place.append(button(`Show more (${left} left)`, async () => {
       const body = place.querySelector("tbody");
       const now = await (await asked(`library?${query({ first: body.childElementCount, count: 4 * ROWS })}`)).json();
       if (now.version !== state.version) return; // it is drawn anew in a moment
       body.append(...now.rows.map(line));
       offerMore(place, now.found - body.childElementCount);
-    });
-    place.append(more);
+    }, "library-button pseudoword-library-more"));
   };
 
   const furnished = (box) => {

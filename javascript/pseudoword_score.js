@@ -2,7 +2,7 @@
 (() => {
   "use strict";
 
-  const { make, picture, bar, isSeen, inWords, enable, asked } = window.pseudoword;
+  const { make, button, picture, bar, isSeen, inWords, enable, asked } = window.pseudoword;
   const EVERY_MS = 1000;
   const UNDER_WAY = ["waiting", "scoring", "paused"]; // a job of the list may be resumed
   const ROWS = 100; // shown at first, and more each time they are asked for
@@ -145,11 +145,10 @@
       const cell = make("th", "score-label");
       cell.scope = "col";
       if (view.sorted === column) cell.setAttribute("aria-sort", "descending");
-      const button = make("button", "library-sort pseudoword-score-sort", title);
-      button.type = "button";
-      button.title = `${title}\n(sorts the pictures by this column)`;
-      button.addEventListener("click", () => { view.sorted = view.sorted === column ? null : column; draw(); });
-      cell.append(button);
+      const sort = () => { view.sorted = view.sorted === column ? null : column; draw(); };
+      const press = button(title, sort, "library-sort pseudoword-score-sort");
+      press.title = `${title}\n(sorts the pictures by this column)`;
+      cell.append(press);
       line.append(cell);
     });
     header.append(line);
@@ -176,10 +175,7 @@
     scroll.append(table);
     const parts = [scroll];
     if (order.length > view.count) {
-      const more = make("button", "score-more", `Show more of the ${order.length} pictures`);
-      more.type = "button";
-      more.addEventListener("click", () => { view.count += ROWS; draw(); });
-      parts.push(more);
+      parts.push(button(`Show more of the ${order.length} pictures`, () => { view.count += ROWS; draw(); }, "score-more"));
     }
     view.links.querySelector("a").href = `${view.route}/sheet.png?figure=${encodeURIComponent(view.figure)}`;
     const { scrollTop, scrollLeft } = view.place.querySelector(".pseudoword-score-scroll") ?? {};

@@ -2,7 +2,7 @@
 (() => {
   "use strict";
 
-  const { make, bar, inWords, isSeen, buttonCalled, enable, aboutClip, asked } = window.pseudoword;
+  const { make, button, bar, inWords, isSeen, buttonCalled, enable, aboutClip, asked } = window.pseudoword;
   const EVERY_MS = 1000;
   const GALLERIES = ["txt2img", "img2img"];
   const MEGABYTE = 1024 * 1024;
@@ -71,10 +71,7 @@
     const told = make("span", "small");
     told.setAttribute("role", "status");
     for (const tab of there) {
-      const button = make("button", "score-button", `Take those of ${tab}`);
-      button.type = "button";
-      button.addEventListener("click", () => take(tab, told));
-      place.append(button);
+      place.append(button(`Take those of ${tab}`, () => take(tab, told), "score-button"));
     }
     place.append(told);
   };

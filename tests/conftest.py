@@ -72,9 +72,9 @@ def one_thread() -> None:
 def clip(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The folder of a tiny CLIP model."""
     pytest.importorskip("open_clip")
-    from tests import tiny_models
+    from tests.scoring.pictures import clip_folder
 
-    return tiny_models.save_open_clip(tmp_path_factory.mktemp("clip") / "tiny-clip")
+    return clip_folder(tmp_path_factory.mktemp("clip"))
 
 
 @pytest.fixture(autouse=True, scope="session")

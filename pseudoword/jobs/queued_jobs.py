@@ -226,3 +226,11 @@ class QueuedJobs(Generic[AnyWork]):
         with suppress(PseudowordError):  # another time
             for job in self._board.queue.store.jobs(owner=person.owner, states=ENDED, kinds=KINDS, start=KEPT_ENDED)[0]:
                 self._board.delete(job)
+
+
+def cancelled(job: AnyWork, listed: QueuedJobs[Any] | None, person: Person) -> AnyWork:
+    """`job`, which ends soon. Raises NotYours where it is `listed` as somebody else's: who sees it knows its id."""
+    if listed is not None:
+        listed.check_may(job.id, person)
+    job.cancel()
+    return job

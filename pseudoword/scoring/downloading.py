@@ -29,13 +29,11 @@ def download(model: ClipModel) -> ClipModel:
     This needs a network, and is for whoever asked for it explicitly. Nothing that is cut off is left where it would be
     taken for the whole. Raises ModelError.
     """
-    pretrained = pretrained_of()
-    source = pretrained.get_pretrained_cfg(model.architecture, model.tag) or {}
-    address, file = source.get("hf_hub"), source.get("url")
+    address, file = places_of(model)
     if not address and not file:
         raise ModelError(f"Nobody offers {model.name} for download; choose one of open_clip's own models.")
     try:
-        path = _from_hub(pretrained, address) if address else from_address(str(file), open_clip_cache())
+        path = _from_hub(address) if address else from_address(file, open_clip_cache())
     except Exception as error:  # whatever its network packages raise
         raise ModelError(f"{model.name} could not be downloaded ({error}); check the network and try again.") from error
     return replace(
@@ -43,10 +41,16 @@ def download(model: ClipModel) -> ClipModel:
     )
 
 
-def _from_hub(pretrained: Any, address: str) -> Path:
+def places_of(model: ClipModel) -> tuple[str, str]:
+    """Where open_clip says that the weights of `model` are: on the hub, and at an address; "" where they are not."""
+    source = pretrained_of().get_pretrained_cfg(model.architecture, model.tag) or {}
+    return source.get("hf_hub") or "", source.get("url") or ""
+
+
+def _from_hub(address: str) -> Path:
     """The file of "owner/name/file" or "owner/name/"."""
     repository, _, name = address.rpartition("/")
-    return Path(pretrained.download_pretrained_from_hf(repository, **({"filename": name} if name else {})))
+    return Path(pretrained_of().download_pretrained_from_hf(repository, **({"filename": name} if name else {})))
 
 
 def from_address(address: str, place: Path) -> Path:
@@ -85,8 +89,9 @@ def tell(**facts: Any) -> None:
 
 def _end_with_input(model: ClipModel) -> None:
     sys.stdin.buffer.read()
-    source = pretrained_of().get_pretrained_cfg(model.architecture, model.tag) or {}
-    shutil.rmtree(unfinished_place(source.get("url") or "nothing", open_clip_cache()), ignore_errors=True)
+    _, file = places_of(model)
+    if file:
+        shutil.rmtree(unfinished_place(file, open_clip_cache()), ignore_errors=True)
     os._exit(1)  # the network may keep the main thread waiting for long
 
 

@@ -8,7 +8,7 @@ from tempfile import TemporaryDirectory
 from ..host import Host
 from ..job_board import JobBoard
 from ..kept_jobs import KeptJobs
-from ..queued_jobs import QueuedJobs
+from ..queued_jobs import QueuedJobs, cancelled
 from ..search.picture_search import PictureSearch
 from ..server.people import ALONE, Person
 from ..turns import Turns
@@ -69,11 +69,7 @@ class Scorings:
 
         Raises SettingsError where there is none, NotYours for a folder on the list that somebody else has scored.
         """
-        job = self.job(id)
-        if self._folders is not None:
-            self._folders.check_may(id, person)
-        job.cancel()
-        return job
+        return cancelled(self.job(id), self._folders, person)
 
     def _loaded(self, id: str, queued: Queued) -> FolderScoring:
         return FolderScoring(id, self.host, queued)

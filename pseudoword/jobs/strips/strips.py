@@ -11,7 +11,7 @@ from ..host import Host
 from ..job_board import JobBoard
 from ..kept_jobs import KeptJobs
 from ..layers.layers_job import Comparison, LayersJob
-from ..queued_jobs import QueuedJobs
+from ..queued_jobs import QueuedJobs, cancelled
 from ..server.measures import TimedTurns
 from ..server.people import ALONE, Person
 from ..turns import Turns
@@ -75,11 +75,7 @@ class Strips:
 
         Raises SettingsError where there is none, NotYours for a comparison on the list that is somebody else's.
         """
-        job = self.job(id)
-        if self._comparisons is not None:
-            self._comparisons.check_may(id, person)
-        job.cancel()
-        return job
+        return cancelled(self.job(id), self._comparisons, person)
 
     def _loaded(self, id: str, queued: Queued) -> LayersJob:
         return LayersJob(id, self._host, self._turns, self._among, queued)
