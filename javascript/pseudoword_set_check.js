@@ -2,7 +2,7 @@
 (() => {
   "use strict";
 
-  const { make, count, picture, bar, isSeen, inWords, enable, fill, asked } = window.pseudoword;
+  const { make, button, count, picture, bar, isSeen, inWords, enable, fill, asked } = window.pseudoword;
   const EVERY_MS = 700;
   const UNDER_WAY = ["waiting", "looking", "round trips"];
   const shown = new WeakMap(); // of every place for a check: which was drawn there, its parts, and whether it has ended
@@ -84,11 +84,8 @@
   const begin = (box) => {
     const parts = { headline: make("p", "headline"), bar: bar(0, 1, "Checked"), notes: make("div", "set-check-notes"), list: make("ol", "set-check-list"), skipped: make("ul", "set-check-skipped"), buttons: make("div", "set-check-buttons"), rows: [], ticked: new Map() };
     parts.headline.setAttribute("role", "status");
-    parts.leave = make("button", "set-check-leave");
-    parts.undo = make("button", "set-check-undo", "Undo: leave none out");
-    for (const button of [parts.leave, parts.undo]) { button.type = "button"; button.classList.add("pseudoword-button"); }
-    parts.leave.addEventListener("click", () => fill("check_order", JSON.stringify(chosen(parts))));
-    parts.undo.addEventListener("click", () => { parts.ticked.clear(); fill("check_order", "[]"); });
+    parts.leave = button("", () => fill("check_order", JSON.stringify(chosen(parts))), "button");
+    parts.undo = button("Undo: leave none out", () => { parts.ticked.clear(); fill("check_order", "[]"); }, "button");
     parts.buttons.append(parts.leave, parts.undo);
     box.replaceChildren(parts.headline, parts.bar, parts.buttons, parts.list, parts.skipped, parts.notes);
     bringIntoView(box);

@@ -7,11 +7,14 @@ import socket
 from collections.abc import Callable, Iterator
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import pytest
 from hypothesis import HealthCheck, settings
 from packaging.requirements import Requirement
+
+if TYPE_CHECKING:
+    from pseudoword.jobs.scoring.scorings import Scorings
 
 # Read by libraries when they are imported, and by every process that a test starts.
 os.environ["HF_HUB_OFFLINE"] = "1"
@@ -75,6 +78,17 @@ def clip(tmp_path_factory: pytest.TempPathFactory) -> Path:
     from tests.scoring.pictures import clip_folder
 
     return clip_folder(tmp_path_factory.mktemp("clip"))
+
+
+@pytest.fixture
+def scorings(tmp_path: Path, clip: Path) -> Iterator[Scorings]:
+    """The scorings of a host whose CLIP model is the tiny one."""
+    from pseudoword.jobs.scoring.scorings import Scorings
+    from tests.jobs.small_scorings import scoring_host
+
+    found = Scorings(scoring_host(tmp_path, clip))
+    yield found
+    found.end()
 
 
 @pytest.fixture(autouse=True, scope="session")

@@ -190,8 +190,10 @@ def _in_hub_cache(address: str) -> Iterator[Path]:
     if not repository:
         return
     with suppress(ImportError):
-        from huggingface_hub import try_to_load_from_cache
+        from huggingface_hub import constants, try_to_load_from_cache
 
+        if not (Path(constants.HF_HUB_CACHE) / f"models--{repository.replace('/', '--')}").is_dir():
+            return  # open_clip knows over a hundred, and to ask for each one's files takes ten times as long
         for name in (str(Path(file).with_suffix(".safetensors")), file) if file else WEIGHTS:
             path = try_to_load_from_cache(repository, name)
             if isinstance(path, str):

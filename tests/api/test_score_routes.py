@@ -20,19 +20,11 @@ from pseudoword.api import score_schemas
 from pseudoword.api.score_program_routes import add_score_program_routes
 from pseudoword.api.score_routes import PREFIX, add_score_routes
 from pseudoword.jobs.scoring.scorings import Scorings
-from tests.jobs.small_scorings import scoring_host
 from tests.scoring.pictures import fill, hostile, picture
 
 pytest.importorskip("open_clip")
 
 TEXTS = ["a cat", "a dog"]
-
-
-@pytest.fixture
-def scorings(tmp_path: Path, clip: Path) -> Iterator[Scorings]:
-    found = Scorings(scoring_host(tmp_path, clip))
-    yield found
-    found.end()
 
 
 @pytest.fixture

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Iterator
 from contextlib import AbstractContextManager
 from dataclasses import replace
 from pathlib import Path
@@ -22,20 +21,13 @@ from pseudoword.jobs.scoring.score_result import result_table
 from pseudoword.jobs.scoring.scorings import MOST_ENDED, MOST_UNDER_WAY, Scorings
 from pseudoword.scoring import OPENAI_SEVEN_TEMPLATES, ClipScorer, class_features
 from pseudoword.scoring.models import ClipModel, builtin_model, load_model
-from tests.jobs.small_scorings import ended, named_pictures, result_of, scoring_host
+from tests.jobs.small_scorings import ended, named_pictures, result_of
 from tests.scoring.pictures import hostile
 
 pytest.importorskip("open_clip")
 
 TEXTS = ("a cat", "a dog", "a house by the sea")
 ROUNDING = 1e-3  # features are kept with 16 bits
-
-
-@pytest.fixture
-def scorings(tmp_path: Path, clip: Path) -> Iterator[Scorings]:
-    found = Scorings(scoring_host(tmp_path, clip))
-    yield found
-    found.end()
 
 
 # ---- figures -------------------------------------------------------------------------------------------------------

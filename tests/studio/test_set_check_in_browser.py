@@ -59,14 +59,14 @@ def test_doubtful_pictures_are_shown_left_out_with_one_click_and_taken_back(brow
 
     page.uncheck(f"{ROWS}:has-text('8-blurred.png') input")
     page.check(f"{ROWS}:has-text('6-stranger.png') input")
-    page.click(".pseudoword-set-check-leave")
+    page.click(".pseudoword-set-check-buttons button:first-child")
     page.wait_for_selector("text=are left out of the training; the files stay")
     page.wait_for_selector(f"{ROWS}.pseudoword-set-check-out")
     out = names_of(page, ".pseudoword-set-check-out")
     assert sorted(out) == ["6-stranger.png", "7-copy.jpg", "9-small.png"]
     page.wait_for_function("() => document.querySelectorAll('#pseudoword_thumbnails img').length === 7")
 
-    page.click(".pseudoword-set-check-undo")
+    page.click(".pseudoword-set-check-buttons button:last-child")
     page.wait_for_selector("text=No picture is left out")
     page.wait_for_function("() => document.querySelectorAll('#pseudoword_thumbnails img').length === 10")
     assert names_of(page, ".pseudoword-set-check-out") == []
@@ -79,7 +79,7 @@ def test_a_training_goes_without_what_was_left_out_of_a_folder(browser: Any, stu
     check(page)
     for name in ("0.png", "2.png"):
         page.check(f"{ROWS}:has-text('{name}') input")
-    page.click(".pseudoword-set-check-leave")
+    page.click(".pseudoword-set-check-buttons button:first-child")
     page.wait_for_selector("text=0.png, 2.png are left out of the training")
     assert page.evaluate("document.documentElement.scrollWidth") <= 390
     field(page, "name").fill("zxqv")

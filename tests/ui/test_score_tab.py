@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
@@ -32,18 +31,11 @@ from pseudoword.ui.score_handlers import (
     pictures_in,
     started,
 )
-from tests.jobs.small_scorings import ended, scoring_host
+from tests.jobs.small_scorings import ended
 from tests.scoring.pictures import fill, hostile, picture, with_prompt
 from tests.ui.built_page import built, buttons_in, ids_in
 
 pytest.importorskip("open_clip")
-
-
-@pytest.fixture
-def scorings(tmp_path: Path, clip: Path) -> Iterator[Scorings]:
-    found = Scorings(scoring_host(tmp_path, clip))
-    yield found
-    found.end()
 
 
 def given(**changes: Any) -> list[Any]:
