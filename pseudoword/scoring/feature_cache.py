@@ -35,7 +35,6 @@ _SEARCH = (
     "SELECT path, stamp, p.content, feature, prompt, checksum FROM pictures p JOIN features f "
     "ON f.content = p.content AND f.model = ? WHERE path "
 )
-_NOBODY = ("", None)
 _NAMES, _ODD_NAMES = sys.getfilesystemencoding(), sys.getfilesystemencodeerrors()
 _ASKED_AT_ONCE = 900  # of SQLite's 999 values in a question
 _WRITTEN_AFTER_S = 1.0  # each writing waits for the disk; what is lost at most when the process is killed
@@ -82,18 +81,21 @@ class FeatureCache:
         """Why the file is of no use, in a sentence; None while all is well."""
         return self._file.problem
 
-    def of_files(self, paths: Sequence[str], stamps: Sequence[str]) -> dict[str, Remembered]:
-        """What is known of the pictures at the absolute `paths`, as they were at `stamps`."""
+    def of_files(self, paths: Sequence[str], stamps: Sequence[str]) -> list[Remembered | None]:
+        """What is known of each of the pictures at the absolute `paths`, as they were at `stamps`."""
         # Tens of thousands of pictures a second: every call of a function counts.
         keys = [path.encode(_NAMES, _ODD_NAMES) for path in paths]
-        wanted = dict(zip(keys, zip(paths, stamps, strict=True), strict=True))
-        found = {}
+        rows = {}
         for start in range(0, len(keys), _ASKED_AT_ONCE):
-            some = keys[start : start + _ASKED_AT_ONCE]
-            for path, stamp, content, feature, prompt, checksum in self._rows_of(some):
-                name, wanted_stamp = wanted.get(path, _NOBODY)
-                if stamp == wanted_stamp and checksum == _checksum(content, self._model, feature, prompt):
-                    found[name] = Remembered(feature, str(prompt, "utf-8", "replace"))
+            rows.update({row[0]: row for row in self._rows_of(keys[start : start + _ASKED_AT_ONCE])})
+        found: list[Remembered | None] = []
+        for row, wanted in zip(map(rows.get, keys), stamps, strict=True):
+            remembered = None
+            if row is not None:
+                _, stamp, content, feature, prompt, checksum = row
+                if stamp == wanted and checksum == _checksum(content, self._model, feature, prompt):
+                    remembered = Remembered(feature, str(prompt, "utf-8", "replace"))
+            found.append(remembered)
         return found
 
     def _rows_of(self, keys: Sequence[bytes]) -> list[Any]:

@@ -10,7 +10,7 @@ import io
 import os
 import stat
 from collections import deque
-from collections.abc import Generator, Iterable, Mapping, Sequence
+from collections.abc import Generator, Iterable, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, field
 from itertools import islice
@@ -111,11 +111,11 @@ def folder_features(
         while some := list(islice(remaining, _LOOKED_UP_AT_ONCE)):
             stamps, problems = _stamps(some)
             known = cache.of_files(some, stamps)
-            if len(known) == len(some) and not line.waiting:
-                yield _portion_of(some, known)
+            if None not in known and not line.waiting:
+                yield _portion_of(some, [one for one in known if one])
                 continue
-            for path in some:
-                line.add(path, problems.get(path) or known.get(path) or pool.submit(_read, path, line))
+            for path, one in zip(some, known, strict=True):
+                line.add(path, problems.get(path) or one or pool.submit(_read, path, line))
                 if line.is_full:
                     yield line.take()
         while line.waiting:
@@ -217,11 +217,10 @@ def features_of(rows: Sequence[bytes]) -> Tensor:
     return torch.from_numpy(halves.astype(np.float32))
 
 
-def _portion_of(paths: Sequence[str], known: Mapping[str, Remembered]) -> Portion:
+def _portion_of(paths: Sequence[str], known: Sequence[Remembered]) -> Portion:
     """A portion of `paths`, all of which are `known`."""
-    found = [known[path] for path in paths]
-    prompts = tuple([one.prompt for one in found])
-    return Portion(tuple(paths), features_of([one.feature for one in found]), prompts, len(found))
+    features, prompts = zip(*known, strict=True)
+    return Portion(tuple(paths), features_of(features), prompts, len(known))
 
 
 def _stamps(paths: Sequence[str]) -> tuple[list[str], dict[str, str]]:

@@ -37,7 +37,7 @@ def remembered(cache: Path, scorer: ClipScorer, paths: Sequence[Path]) -> list[P
     with FeatureCache(cache, scorer.identity) as known:
         found = known.of_files([*map(str, paths)], [stamp_of(path.stat()) for path in paths])
         assert known.problem is None
-    return [path for path in paths if str(path) in found]
+    return [path for path, one in zip(paths, found, strict=True) if one is not None]
 
 
 def indexed(indexes: Path, scorer: ClipScorer, folder: Path) -> list[Path]:
