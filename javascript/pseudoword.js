@@ -105,5 +105,12 @@
     return answer;
   };
 
-  window.pseudoword = { make, button, count, number, inWords, picture, bar, isSeen, buttonCalled, enable, aboutClip, refreshCards, fill, openTabsOf, asked };
+  const fileAt = async (address, name) => {
+    const answer = await fetch(address);
+    if (!answer.ok) throw new Error(`${name} is no longer there, or was changed; choose it again.`);
+    const content = await answer.blob();
+    return new File([content], name, { type: content.type });
+  };
+
+  window.pseudoword = { make, button, count, number, inWords, picture, bar, isSeen, buttonCalled, enable, aboutClip, refreshCards, fill, openTabsOf, asked, fileAt };
 })();

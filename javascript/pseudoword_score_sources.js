@@ -2,7 +2,7 @@
 (() => {
   "use strict";
 
-  const { make, button, bar, inWords, isSeen, buttonCalled, enable, aboutClip, asked } = window.pseudoword;
+  const { make, button, bar, inWords, isSeen, buttonCalled, enable, aboutClip, asked, fileAt } = window.pseudoword;
   const EVERY_MS = 1000;
   const GALLERIES = ["txt2img", "img2img"];
   const MEGABYTE = 1024 * 1024;
@@ -54,10 +54,7 @@
     if (!addresses.length) { told.textContent = `There is no picture in ${tab} yet.`; return; }
     told.textContent = "";
     try {
-      await give(await Promise.all(addresses.map(async (address) => {
-        const content = await (await fetch(address)).blob();
-        return new File([content], nameIn(address), { type: content.type });
-      })));
+      await give(await Promise.all(addresses.map((address) => fileAt(address, nameIn(address)))));
     } catch (problem) {
       told.textContent = `The pictures cannot be read (${problem.message}).`;
     }

@@ -208,7 +208,7 @@
     if (!found.among) return index && !index.pictures ? "" : "No picture fits the filters."; // the index says the former
     if (!hits.length) return "Nothing is left of what was found: the files are gone. Look for new pictures.";
     const order = state.text || state.like ? "the best first" : "the latest first";
-    return `Of ${count(found.among, "picture")}, ${order} (${found.model})`;
+    return `Of ${count(found.among, "picture")}, ${order} (${found.model})${found.note && `. ${found.note}`}`;
   };
 
   const clearHits = () => {

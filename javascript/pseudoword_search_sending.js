@@ -2,23 +2,18 @@
 (() => {
   "use strict";
 
-  const fileOf = async ({ name, address }) => {
-    const answer = await fetch(address);
-    if (!answer.ok) throw new Error("This picture is no longer there, or was changed; search again.");
-    const content = await answer.blob();
-    return new File([content], name, { type: content.type });
-  };
+  const { fileAt } = window.pseudoword;
 
   let sent = 0;
   const toImg2img = async (picture) => {
-    await fileOf(picture); // where it is gone, this says so
+    await fileAt(picture.address, picture.name); // where it is gone, this says so
     sent += 1;
     window.pseudoword.fill("sent", `${picture.id} ${sent}`); // the server puts it there with its prompt and settings, and opens the tab
     return "Sending …";
   };
 
   const toPngInfo = async (picture) => {
-    const file = await fileOf(picture);
+    const file = await fileAt(picture.address, picture.name);
     const target = document.getElementById("pnginfo_image");
     window.pseudoword.openTabsOf(target);
     const carrier = new DataTransfer();
@@ -73,12 +68,11 @@
     if (isSending) return "Another picture is on its way; try again in a moment.";
     isSending = true;
     try {
-      const file = await fileOf(picture);
+      const file = await fileAt(picture.address, picture.name);
       const target = document.getElementById("pseudoword_pictures");
-      const there = await Promise.all(linksIn(target).map(async (link) => {
-        const content = await (await fetch(link.href)).blob();
-        return new File([content], link.download || decodeURIComponent(link.href.split("/").pop()), { type: content.type });
-      }));
+      const there = await Promise.all(linksIn(target).map((link) => (
+        fileAt(link.href, link.download || decodeURIComponent(link.href.split("/").pop()))
+      )));
       if (there.some((one) => one.name === file.name && one.size === file.size)) return "It is in the training set already.";
       await putInto(target, [...there, file]);
       return there.length ? `${there.length + 1} pictures in the training set.` : "1 picture in the training set.";

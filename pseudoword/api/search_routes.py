@@ -157,6 +157,7 @@ def found_json(opened: OpenIndex, roots: Sequence[str], found: Found, first: int
     return {
         "model": opened.title,
         "among": found.among,
+        "note": found.note,
         "first": first,
         "hits": [hit_json(opened, roots, hit) for hit in found.hits],
     }

@@ -48,6 +48,9 @@ class SearchAnswer(BaseModel, extra="forbid"):
 
     model: str = Field(..., description="The model that looked, with a piece of its hash")
     among: int = Field(..., description="How many pictures came into question")
+    note: str = Field(
+        ..., description="What is to be said of the question, such as that its text was cut off; or empty"
+    )
     first: int = Field(..., description="How many of the best were passed over")
     hits: list[HitAnswer] = Field(..., description="The best first")
 
@@ -86,6 +89,7 @@ class IndexAnswer(BaseModel, extra="forbid"):
 SEARCH_EXAMPLE: dict[str, Any] = {
     "model": "ViT-L-14:openai [625f924759]",
     "among": 10240,
+    "note": "",
     "first": 0,
     "hits": [
         {

@@ -22,9 +22,9 @@ from ..training.contact_sheet import row_of as row_of_pictures
 from ..training.set_check import Checked, checked_json
 from ..training.settings import TrainSettings
 from .console import Console
+from .feature_cache_choice import default_cache
 from .interruption import Stopped, deferred
 from .model_choice import add_clip_flag, add_model_flags, check_clip_files, load_chosen_model
-from .score import default_cache
 
 DESCRIPTION = """\
 Look at training pictures before a word is learned from them: which don't belong, are nearly the same, blurred or too

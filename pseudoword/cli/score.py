@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import argparse
 import contextlib
-import os
-import sys
 import time
 from collections.abc import Sequence
 from contextlib import ExitStack
@@ -16,12 +14,12 @@ from ..embedding.metadata import encodable
 from ..errors import DatasetError, SettingsError
 from ..scoring import FeatureCache, class_features, folder_features, load_head, pictures_below
 from ..scoring.comparison import Comparison, HeadComparison, PromptComparison, TextComparison
-from ..scoring.feature_cache import may_be_cache
 from ..scoring.long_texts import EMPTY_TEXT, told_of
 from ..scoring.zero_shot import TEMPLATES
 from ..training.memory import out_of_memory_as
 from .clip_choice import add_clip_flags, answered_about_clips, load_clip
 from .console import Console
+from .feature_cache_choice import add_cache_flag, cache_of
 from .interruption import Stopped, deferred
 from .model_choice import device_of, too_little_memory
 from .score_sheet import Sheet
@@ -71,9 +69,7 @@ def add_flags(parser: argparse.ArgumentParser) -> None:
     )
     parser.add_argument("--csv", type=Path, metavar="FILE", help="write the scores as CSV")
     parser.add_argument("--parquet", type=Path, metavar="FILE", help="write the scores as Parquet (needs pyarrow)")
-    parser.add_argument(
-        "--cache", type=Path, metavar="FILE", help="where features are kept [default: one file for you]"
-    )
+    add_cache_flag(parser)
     add_clip_flags(parser)
 
 
@@ -93,22 +89,17 @@ def check(arguments: argparse.Namespace) -> None:
         raise SettingsError("--text, --class and --from-infotext are compared in different ways; give one of them.")
     if not any(ways) and arguments.head is None:
         raise SettingsError("There is nothing to compare with; give --text, --class, --from-infotext or --head.")
-    if arguments.cache is not None and not may_be_cache(arguments.cache):
-        raise SettingsError(
-            f"{encodable(str(arguments.cache))} is there and is no cache of features, and would be replaced; name "
-            "another file, or delete it."
-        )
 
 
 def score(arguments: argparse.Namespace, console: Console) -> None:
     """Go through the folder; see `DESCRIPTION`."""
-    listing = pictures_below(arguments.folder)
+    cache_path, listing = cache_of(arguments), pictures_below(arguments.folder)
     if not listing.paths:
         raise DatasetError(f"There is no picture in {encodable(str(arguments.folder))!r}; name another folder.")
     scorer = load_clip(arguments, console)
     device = device_of(arguments.device)
     with (
-        FeatureCache(arguments.cache or default_cache(), scorer.identity) as cache,
+        FeatureCache(cache_path, scorer.identity) as cache,
         ExitStack() as tables,
         out_of_memory_as(lambda: too_little_memory(device, "scoring with this CLIP model")),
     ):
@@ -188,14 +179,3 @@ def warn_of_prompts(comparisons: Sequence[Comparison], console: Console) -> None
             if one.too_long:
                 done = "the rest was cut off" if one.long == "cut" else "they were read in parts, whose mean counts"
                 console.warn(f"{one.too_long} prompts have more than {one.scorer.token_room} tokens: {done}.")
-
-
-def default_cache() -> Path:
-    """The file for this user's features, where this system keeps what can be made again."""
-    if sys.platform == "win32":
-        place = Path(os.environ.get("LOCALAPPDATA") or Path.home() / "AppData" / "Local")
-    elif sys.platform == "darwin":
-        place = Path.home() / "Library" / "Caches"
-    else:
-        place = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache")
-    return place / "pseudoword" / "clip-features.sqlite"

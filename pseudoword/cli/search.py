@@ -17,13 +17,14 @@ from ..jobs.search.search_question import Question
 from ..scoring.clip import IMAGES_AT_ONCE
 from ..scoring.folder import middle_of
 from ..scoring.index_update import bring_up_to_date
+from ..scoring.long_texts import told_of
 from ..scoring.picture_index import Found, PictureIndex
 from ..training.memory import out_of_memory_as
 from .clip_choice import add_clip_flags, answered_about_clips, load_clip
 from .console import Console
+from .feature_cache_choice import add_cache_flag, cache_of, default_cache
 from .interruption import Stopped, deferred
 from .model_choice import device_of, too_little_memory
-from .score import default_cache
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -64,9 +65,7 @@ def add_flags(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--words", default="", metavar="WORDS", help="only those with all these words in their prompts")
     parser.add_argument("--as-it-is", action="store_true", help="search the index without looking for new pictures")
     parser.add_argument("--index", type=Path, metavar="FOLDER", help="where indexes are kept [default: one for you]")
-    parser.add_argument(
-        "--cache", type=Path, metavar="FILE", help="where features are kept [default: one file for you]"
-    )
+    add_cache_flag(parser)
     add_clip_flags(parser)
 
 
@@ -94,15 +93,15 @@ def search(arguments: argparse.Namespace, console: Console) -> None:
         most=arguments.most,
         words=arguments.words,
     ).wanted(roots)
+    cache = cache_of(arguments)
     scorer = load_clip(arguments, console)
-    cache = arguments.cache or default_cache()
     place = (arguments.index or default_cache().parent / PLACE) / scorer.identity[:16]
     device = device_of(arguments.device)
     with (
         out_of_memory_as(lambda: too_little_memory(device, "searching with this CLIP model")),
         PictureIndex(place, scorer.identity, scorer.width) as index,
     ):
-        feature = feature_of(arguments, scorer)
+        feature = feature_of(arguments, scorer, console)
         if not arguments.as_it_is:
             bring(index, roots, scorer, cache, arguments, console)
         found = index.find(feature, wanted, arguments.count)
@@ -111,14 +110,17 @@ def search(arguments: argparse.Namespace, console: Console) -> None:
     tell(found, scorer.title, console)
 
 
-def feature_of(arguments: argparse.Namespace, scorer: ClipScorer) -> Tensor | None:
+def feature_of(arguments: argparse.Namespace, scorer: ClipScorer, console: Console) -> Tensor | None:
     """What is looked for; None where all are wanted. Raises SettingsError for a picture that cannot be read."""
     if arguments.like is not None:
         try:
             return scorer.image_features([middle_of(load_picture(arguments.like))])[0]
         except DatasetError as problem:
             raise SettingsError(f"{encodable(str(arguments.like))} cannot be read: {problem}.") from problem
-    return scorer.text_features([encodable(arguments.text)])[0] if arguments.text.strip() else None
+    text = encodable(arguments.text)
+    for count in scorer.too_long([text]).values():
+        console.warn(told_of(text, count, scorer.token_room, "cut"))
+    return scorer.text_features([text])[0] if text.strip() else None
 
 
 def bring(

@@ -28,9 +28,9 @@ from ..jobs.training.trainings import Trainings
 from ..jobs.turns import Turns
 from ..scoring.models import ClipModel
 from .console import Console
+from .feature_cache_choice import default_cache
 from .model_choice import add_clip_flag, add_model_flags, check_clip_files, load_chosen_model, load_chosen_scorer
 from .people_flags import add_people_flags, chosen_people
-from .score import default_cache
 
 if TYPE_CHECKING:
     from fastapi import FastAPI

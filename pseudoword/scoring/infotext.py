@@ -11,7 +11,8 @@ from PIL import Image
 from ..decoding import FORMATS
 
 MAX_LETTERS = 20_000  # a prompt has hundreds; a file may hold anything
-_FACT = re.compile(r"\s*[\w .\-/]+:\s*(?:\"(?:\\.|[^\\\"])*\"|[^,]*)(?:,|$)")
+# A name is tried from its first letter alone: who tries all others, too, is kept busy for hours by a line without any.
+_FACT = re.compile(r"(?<![\w .\-/])[\w .\-/]+:\s*(?:\"(?:\\.|[^\\\"])*\"|[^,]*)(?:,|$)")
 _FEWEST_FACTS = 3  # as in A1111: a last line with fewer is part of the prompt
 _EXIF, _USER_COMMENT = 0x8769, 0x9286
 

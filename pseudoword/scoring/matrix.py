@@ -12,6 +12,8 @@ from dataclasses import dataclass
 
 from torch import Tensor
 
+_ROUNDING = 1e-6  # of equal texts' cosines
+
 
 @dataclass(frozen=True, eq=False)
 class Scores:
@@ -53,10 +55,11 @@ class Scores:
 
     @property
     def found_texts(self) -> float | None:
-        """Where it is square, the share of pictures whose own text, that on the diagonal, fits best of all texts."""
+        """Where it is square, the share of pictures that no text fits better than their own, that on the diagonal."""
         if not self.is_square:
             return None
-        return sum(best == own for own, best in enumerate(self.best_texts)) / len(self.cosines)
+        best = self.cosines.max(dim=1).values
+        return (self.cosines.diagonal() >= best - _ROUNDING).float().mean().item()
 
 
 def clip_scores(cosines: Tensor) -> Tensor:

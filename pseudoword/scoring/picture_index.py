@@ -44,11 +44,15 @@ class Hit:
 
 @dataclass(frozen=True)
 class Found:
-    """The best pictures, the best first; of how many, and whether files were gone or changed since they were read."""
+    """The best pictures, the best first; of how many, and whether files were gone or changed since they were read.
+
+    `note` is what is to be said of the question, "" for nothing.
+    """
 
     hits: tuple[Hit, ...]
     among: int
     is_stale: bool
+    note: str = ""
 
 
 class PictureIndex:

@@ -17,6 +17,7 @@ from ..jobs.scoring.scorings import Scorings
 from ..jobs.server.people import ALONE, Person
 from ..scoring.infotext import prompt_in
 from ..scoring.prompt_text import sentence_of
+from ..scoring.score_panel import DEFAULT_MODEL
 from ..scoring.zero_shot import TEMPLATES
 from . import gradio_versions, latest_job
 from .messages import says
@@ -25,7 +26,6 @@ from .picture_tiles import tiles
 TEXTS, CLASSES = "Texts", "Classes"
 TEMPLATE_CHOICES = {"plain": "a photo of a {}", "openai": "OpenAI's seven", "own": "your own"}
 LONG_CHOICES = {"cut": "cut off", "mean": "mean of its parts"}
-DEFAULT_MODEL = "the best on this disk"
 MOST_SHOWN = 40  # pictures of the tray, which the browser gets in full size
 MOST_PROMPTS = 200  # files that are opened for their prompts while somebody waits
 

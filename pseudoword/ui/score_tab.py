@@ -10,13 +10,13 @@ import gradio as gr
 from ..decoding import FOREIGN_SUFFIXES, SUFFIXES
 from ..jobs.scoring.scorings import Scorings
 from ..jobs.server.people import Person
+from ..scoring.score_panel import DEFAULT_MODEL
 from . import gradio_versions
 from .asking import asking
 from .offered_lists import Lists, add_refreshing
 from .own_page import told
 from .score_handlers import (
     CLASSES,
-    DEFAULT_MODEL,
     LONG_CHOICES,
     TEMPLATE_CHOICES,
     TEXTS,

@@ -9,7 +9,6 @@ from typing import TYPE_CHECKING, Any
 from modules import call_queue, paths_internal, sd_models, shared
 
 from ..builtin import CHECKPOINT
-from ..errors import SettingsError
 from ..hosts.vocabularies import read_vocabularies, vocabulary_widths
 from ..hosts.webui.loaded_encoders import loaded_encoders
 from ..hosts.webui.model import loaded_model
@@ -183,15 +182,9 @@ def readable_folders() -> list[Path] | None:
 @lru_cache(maxsize=1)
 def scorer_of_flag() -> ClipScorer | None:
     """The CLIP that --pseudoword-clip names, on the CPU, where it is in nobody's way."""
-    from ..scoring import ClipScorer
+    from ..scoring.models import load_model
 
-    if not shared.cmd_opts.pseudoword_clip:
-        return None
-    config, weights = map(Path, shared.cmd_opts.pseudoword_clip)
-    for path in (config, weights):
-        if not path.is_file():
-            raise SettingsError(f"{str(path)!r}, which is given with --pseudoword-clip, is not a file.")
-    return ClipScorer.load(config, weights)
+    return next(map(load_model, clips_of_flag()), None)
 
 
 @lru_cache(maxsize=1)

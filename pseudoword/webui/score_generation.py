@@ -159,7 +159,9 @@ class Scoring:
 
     def asked_for(self, index: int, all_prompts: Sequence[str]) -> Made | None:
         """The picture whose infotext is asked for: the WebUI counts within a batch, and otherwise through all."""
-        if self.kept and [made.prompt for made in self.kept] == all_prompts:
+        # A generation's own list is in the order in which pictures were made, also where all have one prompt.
+        is_own = all_prompts is self.p.all_prompts
+        if self.kept and not is_own and [made.prompt for made in self.kept] == all_prompts:
             return self.kept[index]
         at = (self.p.iteration, index) if all_prompts is self.p.prompts else divmod(index, self.p.batch_size)
         return self.made.get((at[0], at[1]))

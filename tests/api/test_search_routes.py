@@ -95,6 +95,12 @@ def test_the_page_has_pictures_read_and_finds_them(client: TestClient, tmp_path:
     assert "secret-place" not in json.dumps([now, found, latest])
 
 
+def test_a_text_that_is_too_long_is_told(client: TestClient) -> None:
+    read(client)
+    assert "the rest is cut off" in asked(client, text="word " * 99)["note"]
+    assert asked(client, text="a dog")["note"] == asked(client)["note"] == ""
+
+
 def test_filters(client: TestClient) -> None:
     read(client)
     day = time.strftime("%Y-%m-%d", time.localtime(1e9 + 86400 * 10))

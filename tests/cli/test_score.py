@@ -134,19 +134,13 @@ def test_what_cannot_be_is_said(
     assert reason in run(*arguments, code=1)["last"]
 
 
-def test_a_file_that_is_no_cache_is_not_replaced(clip_flags: list[str], tmp_path: Path) -> None:
+@pytest.mark.parametrize("command", [["score", "--text", "x"], ["search"]])
+def test_a_file_that_is_no_cache_is_not_replaced(command: list[str], clip_flags: list[str], tmp_path: Path) -> None:
     fill(tmp_path / "pictures", 1)
-    (tmp_path / "precious.db").write_text("precious")
-    command = [
-        "score",
-        str(tmp_path / "pictures"),
-        "--text",
-        "x",
-        "--cache",
-        str(tmp_path / "precious.db"),
-        *clip_flags,
-    ]
-    assert main(command) == 1 and (tmp_path / "precious.db").read_text() == "precious"
+    precious = tmp_path / "precious.db"
+    precious.write_text("precious")
+    assert main([*command, str(tmp_path / "pictures"), "--cache", str(precious), *clip_flags]) == 1
+    assert precious.read_text() == "precious"
 
 
 def test_ctrl_c_keeps_what_is_done(run: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

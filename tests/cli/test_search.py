@@ -57,6 +57,12 @@ def test_the_best_come_first_and_the_second_time_nothing_is_read(run: Run, tmp_p
     assert not names(run(tmp_path / "pictures", "--until", "2001-01-01"))
 
 
+def test_a_text_that_is_too_long_is_told(run: Run, tmp_path: Path) -> None:
+    fill(tmp_path / "pictures", 2)
+    assert "the rest is cut off" in run(tmp_path / "pictures", "word " * 99)["said"]
+    assert "cut off" not in run(tmp_path / "pictures", "a dog")["said"]
+
+
 def test_pictures_like_another_one(run: Run, tmp_path: Path) -> None:
     fill(tmp_path / "pictures", 9)
     picture(4).save(tmp_path / "asked.png")

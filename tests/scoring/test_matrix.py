@@ -43,6 +43,11 @@ def test_a_matrix_has_cosines_clip_scores_and_probabilities_with_the_model_s_own
     assert not scores.is_square and scores.found_texts is None
 
 
+def test_of_equal_texts_each_is_the_best() -> None:
+    scores = Scores(torch.tensor([[0.3, 0.3, 0.1], [0.2, 0.2, 0.1], [0.1, 0.1, 0.05]]), 100.0, "m")
+    assert scores.found_texts == pytest.approx(2 / 3)
+
+
 def test_of_as_many_texts_as_pictures_the_diagonal_is_marked() -> None:
     scores = Scores(torch.tensor([[0.3, 0.1], [0.25, 0.2]]), 100.0, "m")
     assert scores.is_square and scores.found_texts == 0.5

@@ -76,6 +76,13 @@ def test_long_nonsense_is_read_in_no_time(piece: str) -> None:
     assert len(sentence_of(piece * (10_000 // len(piece)))) <= 20_000
 
 
+@pytest.mark.parametrize(
+    "line", ["a" + " " * 19_990 + "b", "word " * 4_000, 'a:"' * 6_000, "a: " * 6_000, "a," * 9_000]
+)
+def test_a_long_last_line_is_read_in_no_time(line: str) -> None:
+    assert prompt_of(f"a cat\n{line}").startswith("a cat")
+
+
 INFOTEXT = """a cat, (big:1.2)
 in a hat
 Negative prompt: blurry,

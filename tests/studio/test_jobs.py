@@ -11,7 +11,7 @@ from urllib.parse import urlencode
 import pytest
 
 from pseudoword.cli import main
-from pseudoword.cli.score import default_cache
+from pseudoword.cli.feature_cache_choice import default_cache
 from tests.scoring.kept_features import indexed, slow_to_read, spoil
 from tests.studio.person import Person
 from tests.studio.process import Studio, started

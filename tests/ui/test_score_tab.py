@@ -13,10 +13,10 @@ import pytest
 from pseudoword.jobs.scoring.scorings import Scorings
 from pseudoword.jobs.server.people import Person
 from pseudoword.scoring import OPENAI_SEVEN_TEMPLATES, PLAIN_TEMPLATE
+from pseudoword.scoring.score_panel import DEFAULT_MODEL
 from pseudoword.ui import score_tab
 from pseudoword.ui.score_handlers import (
     CLASSES,
-    DEFAULT_MODEL,
     LONG_CHOICES,
     TEMPLATE_CHOICES,
     TEXTS,

@@ -135,7 +135,7 @@ def test_a_form_that_lacks_something_is_answered_in_a_sentence(webui: Webui, vis
     visitor.is_told("#pseudoword_message", "There are no pictures yet")
     visitor.field("folder").fill(str(PICTURES))
     visitor.press("start")
-    visitor.is_told("#pseudoword_message", "cannot be used for an embedding")
+    visitor.is_told("#pseudoword_message", "An embedding needs a name")
 
 
 def test_what_is_written_in_the_form_is_shown_as_text(webui: Webui, visit: Visit) -> None:

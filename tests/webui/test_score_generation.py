@@ -202,6 +202,12 @@ def test_only_what_is_kept_is_saved_and_the_grid_shows_it(place: Webui) -> None:
     assert len(files["grids"]) == 1 and made.info["index_of_first_image"] == 1
 
 
+def test_where_all_are_kept_each_is_saved_with_its_own_score(place: Webui) -> None:
+    made = generated(place, True, "", "", 4, True, **FOUR, save_images=True)
+    assert len(set(made.scores[1:])) == 4
+    assert saved(place)["samples"] == made.infotexts[1:]
+
+
 def test_pictures_below_the_minimum_are_left_out_but_never_all(place: Webui) -> None:
     everything = generated(place, True, **FOUR)
     scores = everything.facts["CLIP score"]

@@ -22,6 +22,7 @@ from ...errors import DatasetError, SettingsError
 from ...scoring.folder import middle_of
 from ...scoring.index_filter import Wanted
 from ...scoring.index_table import Row
+from ...scoring.long_texts import told_of
 from ...scoring.models import ClipModel
 from ...scoring.picture_index import Found, PictureIndex, is_as_it_was
 from ..host import Host
@@ -216,8 +217,8 @@ class PictureSearch:
 
     def find(self, opened: OpenIndex, asked: Asked, wanted: Wanted, count: int, first: int = 0) -> Found:
         """What is like `asked`, the best first. Raises SettingsError where it is like a picture that is gone."""
-        feature = self._feature(opened, asked)
-        found = opened.index.find(feature, wanted, count, first)
+        feature, note = self._feature(opened, asked)
+        found = replace(opened.index.find(feature, wanted, count, first), note=note)
         if self.host.folders is not None:  # a folder on the way may have become a link since it was read
             found = replace(found, hits=tuple(hit for hit in found.hits if self._may_read(hit.row)))
         if found.is_stale:
@@ -231,22 +232,25 @@ class PictureSearch:
             return False
         return True
 
-    def _feature(self, opened: OpenIndex, asked: Asked) -> Tensor | None:
+    def _feature(self, opened: OpenIndex, asked: Asked) -> tuple[Tensor | None, str]:
+        """What is looked for, None where all are wanted; and what is to be said of it."""
         if asked.like:
             with self._lock:
                 identity, feature = self._samples.get(asked.like, ("", None))
             if feature is not None:
                 if identity != opened.identity:
                     raise SettingsError("That picture was read by another CLIP model; choose it again.")
-                return feature
+                return feature, ""
             other, row = self.row(asked.like)
             if other.identity != opened.identity:
                 raise SettingsError("That picture was read by another CLIP model; search for it again.")
-            return opened.index.feature(row.slot)
+            return opened.index.feature(row.slot), ""
         if not asked.text.strip():
-            return None
+            return None, ""
         with self.host.clips.using(opened.model) as scorer:
-            return scorer.text_features([asked.text], remember=False)[0]
+            long = scorer.too_long([asked.text])
+            note = "".join(told_of(text, count, scorer.token_room, "cut") for text, count in long.items())
+            return scorer.text_features([asked.text], remember=False)[0], note
 
     def sample(self, opened: OpenIndex, data: bytes) -> str:
         """What to ask for to find pictures like the one in `data`. Raises DatasetError where it is none."""
