@@ -44,6 +44,16 @@ def test_who_has_the_turn_does_not_wait_for_it() -> None:
         assert turns.taken
 
 
+def test_where_to_compute_may_be_changed_while_somebody_computes() -> None:
+    device = ELSEWHERE
+    clips = ClipModels(Turns(), device=lambda: device)
+    with clips.using(builtin_model()) as before:
+        device = torch.device("cpu")
+        with clips.using(builtin_model()) as now:
+            assert now.text_features(["a cat"]).shape == (1, now.width)
+        assert before.vocabulary is not None and before.vocabulary.device == ELSEWHERE
+
+
 def test_on_the_processor_nobody_waits() -> None:
     turns = Turns()
     with turns, ClipModels(turns).using(builtin_model()) as scorer:

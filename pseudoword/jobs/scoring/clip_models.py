@@ -6,7 +6,7 @@ import threading
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import AbstractContextManager, contextmanager, nullcontext
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypeAlias
 from weakref import WeakValueDictionary
 
 import torch
@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from ...scoring import ClipScorer
 
 CPU = torch.device("cpu")
+_Place: TypeAlias = tuple[ClipModel, torch.device]
 
 
 class ClipModels:
@@ -39,8 +40,8 @@ class ClipModels:
         self._places, self._given = places, given
         self._device, self._stays = device, stays
         self._lock = threading.Lock()  # guards what is in memory, and is held while it is read from the disk
-        self._in_memory: tuple[ClipModel, ClipScorer] | None = None
-        self._alive: WeakValueDictionary[ClipModel, ClipScorer] = WeakValueDictionary()  # that somebody works with
+        self._in_memory: tuple[_Place, ClipScorer] | None = None
+        self._alive: WeakValueDictionary[_Place, ClipScorer] = WeakValueDictionary()  # that somebody works with
 
     def here(self) -> list[ClipModel]:
         """The models on this disk, also such that cannot be used; a place without any is passed over.
@@ -74,11 +75,10 @@ class ClipModels:
         Who has the turn already, as a generation of the WebUI has, says so with `inside_turn`. Raises ModelError, also
         for one that is not on this disk: nothing is downloaded here.
         """
-        scorer = self._loaded(model)
         device = self._device()
+        scorer = self._loaded(model, device)
         if device.type == CPU.type:
-            scorer.move(device)  # it may have stayed where it was before the setting was changed
-            yield scorer
+            yield scorer  # which was loaded there, and is never moved
             return
         with nullcontext() if inside_turn else self._turns:
             scorer.move(device)
@@ -88,13 +88,15 @@ class ClipModels:
                 if not self._stays():
                     scorer.move(CPU)
 
-    def _loaded(self, model: ClipModel) -> ClipScorer:
+    def _loaded(self, model: ClipModel, device: torch.device) -> ClipScorer:
+        """`model` for passes on `device` alone: when the setting is changed, others may still use it elsewhere."""
+        place = (model, device)
         with self._lock:
-            if self._in_memory is None or self._in_memory[0] != model:
+            if self._in_memory is None or self._in_memory[0] != place:
                 self._in_memory = None  # two at a time may be more than there is room for
                 # Two jobs with a model each would load theirs again for every few pictures.
-                self._in_memory = (model, self._alive.get(model) or load_model(model))
-                self._alive[model] = self._in_memory[1]
+                self._in_memory = (place, self._alive.get(place) or load_model(model))
+                self._alive[place] = self._in_memory[1]
             return self._in_memory[1]
 
 
