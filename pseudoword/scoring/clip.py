@@ -5,9 +5,10 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Callable, Sequence
+from contextlib import AbstractContextManager, nullcontext
 from functools import cached_property
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeAlias
 
 import torch
 from PIL import Image
@@ -25,6 +26,8 @@ if TYPE_CHECKING:
 
 IMAGES_AT_ONCE = 32
 TEXTS_AT_ONCE = 256
+# Gives a model for passes as long as the block lasts: elsewhere it may be another's turn, or it may be moved.
+Using: TypeAlias = "Callable[[], AbstractContextManager[ClipScorer]]"
 
 
 class ClipScorer:
@@ -114,6 +117,10 @@ class ClipScorer:
         """Compute on `device` from now on."""
         self._device = torch.device(device)
         self._model.to(self._device)
+
+    def alone(self) -> AbstractContextManager[ClipScorer]:
+        """`Using` of a model that nobody else uses."""
+        return nullcontext(self)
 
     @property
     def title(self) -> str:

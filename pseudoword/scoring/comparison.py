@@ -14,7 +14,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from .clip import ClipScorer
+from .clip import ClipScorer, Using
 from .feature_cache import FeatureCache, Remembered, content_of_text
 from .folder import Portion, as_bytes, features_of
 from .heads import Head
@@ -76,11 +76,15 @@ class TextComparison:
 
 @dataclass(eq=False)
 class PromptComparison:
-    """Each picture beside the prompt in its own file; `too_long` and `without` count what that met."""
+    """Each picture beside the prompt in its own file; `too_long` and `without` count what that met.
+
+    Prompts are encoded within `using()`, where the model is lent to others meanwhile.
+    """
 
     scorer: ClipScorer
     cache: FeatureCache
     long: LongTexts = "cut"
+    using: Using | None = None
     too_long: int = 0
     without: int = 0
     header: tuple[str, ...] = field(default=("prompt", "cosine", "clip score"), init=False)
@@ -111,7 +115,8 @@ class PromptComparison:
                 known[sentence] = remembered.feature
         new = [sentence for sentence in dict.fromkeys(sentences) if sentence not in known]
         if new:
-            encoded = as_bytes(self.scorer.text_features(new, self.long, remember=False))
+            with (self.using or self.scorer.alone)() as scorer:
+                encoded = as_bytes(scorer.text_features(new, self.long, remember=False))
             for sentence, feature in zip(new, encoded, strict=True):
                 self.cache.put(content_of_text(sentence, self.long), Remembered(feature))
                 known[sentence] = feature

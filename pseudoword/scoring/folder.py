@@ -10,7 +10,7 @@ import io
 import os
 import stat
 from collections import deque
-from collections.abc import Generator, Iterable, Sequence
+from collections.abc import Callable, Generator, Iterable, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, field
 from itertools import islice
@@ -24,7 +24,7 @@ from torch import Tensor
 from ..cache_file import stamp_of
 from ..decoding import FOREIGN_SUFFIXES, SUFFIXES, decode_picture, on_gray
 from ..errors import DatasetError, SettingsError
-from .clip import IMAGES_AT_ONCE, ClipScorer
+from .clip import IMAGES_AT_ONCE, ClipScorer, Using
 from .feature_cache import FeatureCache, Remembered
 from .infotext import prompt_in
 
@@ -97,16 +97,17 @@ def folder_features(
     cache: FeatureCache,
     workers: int | None = None,
     at_once: int = IMAGES_AT_ONCE,
+    using: Using | None = None,
 ) -> Generator[Portion, None, None]:
     """Features of the pictures at the absolute `paths`, in this order; `cache` is asked first, and told what is new.
 
     A picture that cannot be read is named in its portion, and the others go on. `workers` is the number of threads
     that decode, by default as many as there are processors; at most `at_once` of the pictures that are not known are
-    in a portion.
+    in a portion. Only they are encoded within `using()`, where the model is lent to others meanwhile.
     """
     pool = ThreadPoolExecutor(workers or os.cpu_count() or 1, thread_name_prefix="decoding")
     try:
-        line = _Line(scorer, cache, at_once)
+        line = _Line(scorer.preprocess, using or scorer.alone, cache, at_once)
         remaining = iter(paths)
         while some := list(islice(remaining, _LOOKED_UP_AT_ONCE)):
             stamps, problems = _stamps(some)
@@ -142,7 +143,8 @@ _Waiting = tuple[str, "str | Remembered | Future[_Read]"]
 class _Line:
     """The pictures on their way, in order: those that are known, are being read, or cannot be read, with the reason."""
 
-    scorer: ClipScorer
+    preprocess: Callable[[Image.Image], Tensor]
+    using: Using
     cache: FeatureCache
     at_once: int
     waiting: deque[_Waiting] = field(default_factory=deque)
@@ -201,7 +203,8 @@ class _Line:
         if not reads:
             return []
         pixels = torch.stack([read.found for read in reads if isinstance(read.found, Tensor)])
-        return as_bytes(self.scorer.features_of_pixels(pixels))
+        with self.using() as scorer:
+            return as_bytes(scorer.features_of_pixels(pixels))
 
 
 def as_bytes(features: Tensor) -> list[bytes]:
@@ -259,7 +262,7 @@ def _read(path: str, line: _Line) -> _Read:
     known = line.cache.of_content(content)
     if known is not None:
         return _Read(content, known.prompt, stamp_of(status), status.st_mtime, known)
-    pixels = line.scorer.preprocess(middle_of(on_gray(decode_picture(io.BytesIO(data)))))
+    pixels = line.preprocess(middle_of(on_gray(decode_picture(io.BytesIO(data)))))
     return _Read(content, prompt_in(data), stamp_of(status), status.st_mtime, pixels)
 
 

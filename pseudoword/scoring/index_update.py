@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import os
 import time
-from collections.abc import Callable, Generator, Iterator, Sequence
-from contextlib import AbstractContextManager, closing
+from collections.abc import Generator, Iterator, Sequence
+from contextlib import closing
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Literal, TypeAlias
@@ -15,7 +15,7 @@ from torch import Tensor
 
 from ..cache_file import stamp_of
 from ..decoding import SUFFIXES
-from .clip import ClipScorer
+from .clip import Using
 from .comparison import PromptComparison
 from .feature_cache import FRESH_S, FeatureCache
 from .folder import Portion, folder_features
@@ -41,7 +41,7 @@ class Progress:
 def bring_up_to_date(
     index: PictureIndex,
     roots: Sequence[str],
-    using: Callable[[], AbstractContextManager[ClipScorer]],
+    using: Using,
     cache: Path | None,
     at_once: int,
     workers: int | None = None,
@@ -61,17 +61,12 @@ def bring_up_to_date(
         with using() as scorer:
             identity = scorer.identity
         with FeatureCache(cache, identity) as known:
-            reading = _Reading(index, PromptComparison(scorer, known))
+            reading = _Reading(index, PromptComparison(scorer, known, using=using))
             paths = (reading.begun(seen) for folder in look.to_read for seen in look.new_in(folder))
-            with closing(folder_features(paths, scorer, known, workers, at_once)) as portions:
+            with closing(folder_features(paths, scorer, known, workers, at_once, using)) as portions:
                 try:
-                    while True:
-                        with using():
-                            portion = next(portions, None)
-                            scores = [] if portion is None else reading.scored(portion)
-                        if portion is None:
-                            break
-                        reading.take(portion, scores)
+                    for portion in portions:
+                        reading.take(portion)
                         yield Progress("reading", reading.done, max(look.total, reading.done))
                 finally:
                     reading.write()
@@ -165,12 +160,10 @@ class _Reading:
         self.on_the_way[seen.path] = seen
         return seen.path
 
-    def scored(self, portion: Portion) -> Sequence[object]:
-        """The CLIPScore of each picture with its own prompt; None where it has none."""
-        return self.comparison.columns(portion)[2] if portion.paths else []
-
-    def take(self, portion: Portion, scores: Sequence[object]) -> None:
+    def take(self, portion: Portion) -> None:
         """Put a portion with its scores where it waits to be written, and write that every second."""
+        # The CLIPScore of each picture with its own prompt; None where it has none.
+        scores = self.comparison.columns(portion)[2] if portion.paths else []
         for path, prompt, score in zip(portion.paths, portion.prompts, scores, strict=True):
             self.files.append(self.on_the_way.pop(path))
             checkpoint = checkpoint_in(infotext_in(path))

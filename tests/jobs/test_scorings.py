@@ -21,8 +21,9 @@ from pseudoword.jobs.scoring.score_result import result_table
 from pseudoword.jobs.scoring.scorings import MOST_ENDED, MOST_UNDER_WAY, Scorings
 from pseudoword.scoring import OPENAI_SEVEN_TEMPLATES, ClipScorer, class_features
 from pseudoword.scoring.models import ClipModel, builtin_model, load_model
-from tests.jobs.small_scorings import ended, named_pictures, result_of
+from tests.jobs.small_scorings import ended, named_pictures, result_of, scoring_host
 from tests.scoring.pictures import hostile
+from tests.scoring.watched_loans import DECODING, PASS, watched_loans
 
 pytest.importorskip("open_clip")
 
@@ -265,6 +266,21 @@ def test_many_texts_are_encoded_in_portions_and_can_be_cancelled_between(
         jobs.append(scorings.start(ScoreRequest(named_pictures(tmp_path, 1), labels=(*TEXTS, *"abcde"))))
     watched = ended(jobs[0]).watch()
     assert watched.state == "cancelled" and said.count("Encoding the texts") == 2 and watched.result is None
+
+
+def test_the_model_is_lent_for_passes_alone_and_not_for_pictures_that_are_known(
+    tmp_path: Path, clip: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    scorings = Scorings(scoring_host(tmp_path, clip, features=tmp_path / "cache"))
+    asked = ScoreRequest(named_pictures(tmp_path / "pictures", 1), labels=TEXTS)
+    loans = watched_loans(monkeypatch)
+    monkeypatch.setattr(scorings.host.clips, "using", loans.watched(scorings.host.clips.using))
+    result_of(scorings, asked)
+    assert (loans.within, loans.outside) == ({PASS}, {DECODING})
+    before = loans.count
+    result_of(scorings, asked)
+    assert loans.count == 2 * before - 1
+    scorings.end()
 
 
 def test_one_scores_after_the_other_and_too_many_are_refused(scorings: Scorings, tmp_path: Path) -> None:

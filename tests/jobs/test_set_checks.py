@@ -17,11 +17,14 @@ from pseudoword.jobs.host import Host
 from pseudoword.jobs.scoring.clip_models import ClipModels
 from pseudoword.jobs.server.limits import Limits
 from pseudoword.jobs.set_check.set_checks import SetChecks, left_out
+from pseudoword.jobs.set_check.set_clip import ClipOnSets
 from pseudoword.jobs.strips.strip_job import picture_in
 from pseudoword.jobs.training.trainings import Trainings
+from pseudoword.training.dataset import Picture
 from tests.jobs.small_checks import ended, found_in, request_for
 from tests.jobs.small_host import small_host, wait_until
 from tests.scoring.pictures import clip_folder, hostile
+from tests.scoring.watched_loans import DECODING, PASS, watched_loans
 from tests.tiny_models import TinyModel
 from tests.training.doubtful_sets import DOUBTFUL, fill_doubtful
 from tests.training.small_runs import WORD, draw_pictures, settings
@@ -45,6 +48,16 @@ class BuiltIn(TinyModel):
     """A tiny model that is called as the built-in one, whose pictures the built-in CLIP knows."""
 
     title = "pseudoword-mini"
+
+
+def test_the_clip_model_is_lent_for_passes_alone(host: Host, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    clip = ClipOnSets(host)
+    one, another = [Picture(path, 32, 32, "") for path in sorted(draw_pictures(tmp_path / "set").iterdir())[:2]]
+    clip.look("", [one], None, lambda done: None)  # what must be known of the model is found the first time
+    loans = watched_loans(monkeypatch)
+    monkeypatch.setattr(host.clips, "using", loans.watched(host.clips.using))
+    clip.look("", [another], None, lambda done: None)
+    assert (loans.within, loans.outside) == ({PASS}, {DECODING})
 
 
 def test_a_set_is_checked_and_every_picture_sent_through_the_vae(host: Host, tmp_path: Path) -> None:

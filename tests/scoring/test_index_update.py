@@ -21,6 +21,7 @@ from pseudoword.scoring.index_update import Progress, bring_up_to_date
 from pseudoword.scoring.infotext import facts_of
 from pseudoword.scoring.picture_index import PictureIndex
 from tests.scoring.pictures import clip_folder, fill, hostile, picture, with_prompt
+from tests.scoring.watched_loans import DECODING, PASS, watched_loans
 
 pytest.importorskip("open_clip")
 
@@ -112,6 +113,14 @@ def test_what_is_known_is_not_read_again(place: Place, monkeypatch: pytest.Monke
     assert place.bring()[-1] == Progress("reading", 30, 30)
     monkeypatch.setattr(index_update, "folder_features", None)
     assert all(now.stage == "looking" for now in place.bring()) and len(place.names()) == 30
+
+
+def test_the_model_is_lent_for_passes_alone(place: Place, monkeypatch: pytest.MonkeyPatch) -> None:
+    with_prompt(place.folder / "a.png", "a dog")
+    loans = watched_loans(monkeypatch)
+    using = loans.watched(lambda: nullcontext(place.scorer))
+    list(bring_up_to_date(place.index, [str(place.folder)], using, place.cache, 8, 1))
+    assert (loans.within, loans.outside, loans.count) == ({PASS}, {DECODING}, 3)  # it, the picture, and its prompt
 
 
 def test_the_folder_changes_and_the_index_follows(place: Place) -> None:

@@ -29,7 +29,7 @@ from .picture_fetching import INTERNET, Ways
 from .score_request import NamedPicture, ScoreRequest, check_count
 from .score_result import ScoreResult
 from .scored_pictures import fetched, pictures_in
-from .yardstick import Yardstick, yardstick
+from .yardstick import ModelFacts, Yardstick, yardstick
 
 State: TypeAlias = Literal["waiting", "scoring", "paused", "finished", "cancelled", "failed"]
 AT_ONCE = 8  # a large model on a CPU takes a second for one: so one sees it going on, and can end it
@@ -163,42 +163,40 @@ class ScoreJob(WatchedJob):
 
     def _yardstick(self, model: ClipModel) -> Yardstick:
         with self._host.clips.using(model) as scorer:
-            title = scorer.title
+            facts = ModelFacts.of(scorer)
         with self._changed:
-            self._title = title
+            self._title = facts.title
 
         def features_of_texts(texts: Sequence[str]) -> Tensor:
             found = []
             for start in range(0, len(texts), TEXTS_AT_ONCE):
                 self._be("scoring", "Encoding the texts")
                 # The model may be lent to others between two portions.
-                with self._host.clips.using(model):
+                with self._host.clips.using(model) as scorer:
                     portion = texts[start : start + TEXTS_AT_ONCE]
                     # Not remembered: on a server that runs for months there are many texts.
                     found.append(scorer.text_features(portion, self._request.long, remember=False))
             self._be("scoring")
             return torch.cat(found)
 
-        return yardstick(self._request, scorer, features_of_texts)
+        return yardstick(self._request, scorer, facts, features_of_texts)
 
     def _score(self, model: ClipModel, measure: Yardstick, pictures: Sequence[NamedPicture]) -> None:
         names = {str(picture.path): picture for picture in pictures}
         paths = [str(picture.path) for picture in pictures]
         with self._host.clips.using(model) as scorer:
             identity = scorer.identity
+        using = partial(self._host.clips.using, model)
         with (
             FeatureCache(self._host.features, identity) as cache,
-            contextlib.closing(folder_features(paths, scorer, cache, at_once=AT_ONCE)) as portions,
+            contextlib.closing(folder_features(paths, scorer, cache, at_once=AT_ONCE, using=using)) as portions,
         ):
             self._start_clock()
-            while True:
-                self._go_on()
-                with self._host.clips.using(model):
-                    portion = next(portions, None)
-                if portion is None:
-                    break
+            self._go_on()
+            for portion in portions:
                 self._add(portion, names, measure)
                 self._heard()
+                self._go_on()
             problem = cache.problem
         if problem is not None:
             self._notes.append(problem)
@@ -243,11 +241,11 @@ class ScoreJob(WatchedJob):
     def _summed_up(self, measure: Yardstick) -> ScoreResult:
         scores = None
         if self._cosines:
-            scores = Scores(torch.cat(self._cosines), measure.logit_scale, measure.title)
+            scores = Scores(torch.cat(self._cosines), measure.model.logit_scale, measure.model.title)
         return ScoreResult(
-            model=measure.title,
-            width=measure.width,
-            logit_scale=measure.logit_scale,
+            model=measure.model.title,
+            width=measure.model.width,
+            logit_scale=measure.model.logit_scale,
             pictures=tuple(row.name for row in self._rows),
             labels=self._request.labels,
             are_classes=bool(self._request.templates),

@@ -18,28 +18,45 @@ if TYPE_CHECKING:
     from ...scoring import ClipScorer
 
 
-@dataclass(frozen=True, eq=False)
-class Yardstick:
-    """What pictures are measured by: features (T, D) of the labels, None without any, and a head."""
+@dataclass(frozen=True)
+class ModelFacts:
+    """What is told of a CLIP model; to find it out takes a pass."""
 
     title: str
     width: int
     logit_scale: float
+
+    @classmethod
+    def of(cls, scorer: ClipScorer) -> ModelFacts:
+        """Those of `scorer`, while it is lent for passes."""
+        return cls(scorer.title, scorer.width, scorer.logit_scale)
+
+
+@dataclass(frozen=True, eq=False)
+class Yardstick:
+    """What pictures are measured by: features (T, D) of the labels, None without any, and a head."""
+
+    model: ModelFacts
     labels: Tensor | None
     head: Head | None
     notes: tuple[str, ...]
 
 
 def yardstick(
-    request: ScoreRequest, scorer: ClipScorer, features_of_texts: Callable[[Sequence[str]], Tensor]
+    request: ScoreRequest,
+    scorer: ClipScorer,
+    model: ModelFacts,
+    features_of_texts: Callable[[Sequence[str]], Tensor],
 ) -> Yardstick:
     """What the pictures of `request` are measured by; `features_of_texts` gives features (N, D) of N texts.
+
+    `scorer` only counts tokens here, for which nobody must wait. `model` is what is told of it.
 
     Raises SettingsError, ModelError.
     """
     head = None if request.head is None else load_head(Path(os.path.expanduser(request.head)))
     if head is not None:
-        head.check_width(scorer.width, scorer.title)
+        head.check_width(model.width, model.title)
     labels, notes = None, []
     if request.labels:
         texts = class_sentences(request.labels, request.templates) if request.templates else request.labels
@@ -50,4 +67,4 @@ def yardstick(
         labels = features_of_texts(texts)
         if request.templates:
             labels = mean_features(labels, len(request.labels))
-    return Yardstick(scorer.title, scorer.width, scorer.logit_scale, labels, head, tuple(notes))
+    return Yardstick(model, labels, head, tuple(notes))

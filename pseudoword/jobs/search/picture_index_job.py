@@ -7,7 +7,6 @@ import json
 import os
 import time
 from collections.abc import Callable, Mapping, Sequence
-from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, TypeAlias, cast
@@ -19,7 +18,7 @@ from ...scoring.picture_index import PictureIndex
 from ..watched_job import Queued, WatchedJob
 
 if TYPE_CHECKING:
-    from ...scoring import ClipScorer
+    from ...scoring.clip import Using
 
 State: TypeAlias = Literal["waiting", "looking", "reading", "paused", "up to date", "failed"]
 UNDER_WAY: tuple[State, ...] = ("waiting", "looking", "reading")
@@ -51,7 +50,7 @@ class PictureIndexJob(WatchedJob):
     def __init__(
         self,
         id: str,
-        opened: Callable[[], tuple[PictureIndex, Callable[[], AbstractContextManager[ClipScorer]]]],
+        opened: Callable[[], tuple[PictureIndex, Using]],
         roots: Sequence[str],
         features: Path | None,
         queued: Queued | None = None,

@@ -8,8 +8,7 @@ import threading
 import time
 import zlib
 from collections import OrderedDict
-from collections.abc import Callable
-from contextlib import AbstractContextManager, suppress
+from contextlib import suppress
 from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
@@ -34,7 +33,7 @@ from ..watched_job import Queued
 from .picture_index_job import PictureIndexJob, read_request, write_request
 
 if TYPE_CHECKING:
-    from ...scoring import ClipScorer
+    from ...scoring.clip import Using
 
 MOST_OPEN = 4  # indexes; each maps its files
 MOST_SAMPLES = 256  # pictures that were sent to look for others like them
@@ -174,7 +173,7 @@ class PictureSearch:
         """The job of the queue in a folder. Raises JobError where its request cannot be read."""
         asked = read_request(queued.folder)
 
-        def opened() -> tuple[PictureIndex, Callable[[], AbstractContextManager[ClipScorer]]]:
+        def opened() -> tuple[PictureIndex, Using]:
             for root in asked["roots"]:
                 self._check(Path(root))
             found = self.opened(asked["model"])

@@ -6,6 +6,7 @@ import contextlib
 import threading
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
 import torch
@@ -92,19 +93,21 @@ class ClipOnSets:
         with (
             FeatureCache(self._host.features, identity) as cache,
             contextlib.closing(
-                folder_features([str(path.absolute()) for path in paths], scorer, cache, at_once=AT_ONCE)
+                folder_features(
+                    [str(path.absolute()) for path in paths],
+                    scorer,
+                    cache,
+                    at_once=AT_ONCE,
+                    using=partial(self._host.clips.using, model),
+                )
             ) as portions,
         ):
-            while True:
-                # The model may be lent to others between two portions.
-                with self._host.clips.using(model):
-                    portion = next(portions, None)
-                if portion is None:
-                    return torch.cat(found)
+            for portion in portions:
                 for one in portion.unreadable:
                     raise DatasetError(f"{Path(one.path).name} can no longer be used: {one.reason}.")
                 found.append(portion.features)
                 go_on(len(portion.paths))
+        return torch.cat(found)
 
 
 def told_in(filewords: str) -> str:
