@@ -41,7 +41,8 @@ class Tokenizer:
 def build(settings: dict[str, Any], source: str) -> CLIP | CustomTextCLIP:
     """The model, with no weights yet, that `settings` describe: the model's part of a configuration.
 
-    Raises ModelError that names the `source`, also for towers that only a server has, and MissingExtra.
+    Raises ModelError that names the `source`, also for towers that only a server has, and MissingExtra. Nothing is
+    downloaded, whatever the `settings` ask for.
     """
     try:
         import open_clip
@@ -52,6 +53,10 @@ def build(settings: dict[str, Any], source: str) -> CLIP | CustomTextCLIP:
             f"{source} names a text tower that lies on a server; give an open_clip model that has its own."
         )
     settings = json.loads(json.dumps(settings))  # open_clip changes what it is given
+    network = settings["vision_cfg"].get("timm_model_name")
+    if network and ":" in str(network):  # timm would ask the server before the colon for it
+        raise ModelError(f"{source} names an image tower that lies elsewhere, {network}; give a model with timm's own.")
+    settings["vision_cfg"]["timm_model_pretrained"] = False  # all weights are in the model's own file
     custom_text = settings.pop("custom_text", False)
     try:
         if "multimodal_cfg" in settings:

@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 import torch
 from PIL import Image
-from safetensors.torch import load_file
+from safetensors.torch import load_file, save_file
 from torch import Tensor
 from torch.nn import functional as F
 
@@ -174,3 +174,31 @@ def test_a_last_layer_that_is_read_in_one_place_is_computed_there(changes: dict[
         last.mlp.register_forward_hook(lambda module, given, answer: seen.append(answer.numel() // answer.shape[-1]))
         torch.testing.assert_close(scorer.features_of_pixels(pixels), expected, atol=2e-6, rtol=1e-5)
     assert seen == [5 if is_shortened else 5 * 17]
+
+
+def with_tower_of_timm(folder: Path, name: str) -> Path:
+    """A copy of the model in `folder` whose configuration wants a tower of timm's, with weights from the network."""
+    config = json.loads((folder / "open_clip_config.json").read_text())
+    tower = {"timm_model_name": name, "timm_model_pretrained": True, "image_size": 32}
+    config["model_cfg"]["vision_cfg"] = tower
+    (folder / "open_clip_config.json").write_text(json.dumps(config))
+    return folder
+
+
+def test_a_configuration_that_asks_for_other_weights_gets_its_own_and_no_download(folder: Path, tmp_path: Path) -> None:
+    pytest.importorskip("timm")
+    there = with_tower_of_timm(Path(shutil.copytree(folder, tmp_path / "timm")), "resnet10t")
+    settings = json.loads((there / "open_clip_config.json").read_text())["model_cfg"]
+    settings["vision_cfg"]["timm_model_pretrained"] = False
+    own = open_clip.CLIP(**settings).eval()
+    save_file(own.state_dict(), there / "open_clip_model.safetensors")
+    pixels = torch.ones(1, 3, 32, 32)
+    with torch.no_grad():
+        expected = F.normalize(own.encode_image(pixels), dim=-1)
+    torch.testing.assert_close(load(there).features_of_pixels(pixels), expected)
+
+
+@pytest.mark.parametrize("name", ["hf-hub:somebody/net", "hf_hub:somebody/net", "local-dir:/somewhere"])
+def test_a_tower_that_lies_elsewhere_is_refused_by_name(name: str, folder: Path, tmp_path: Path) -> None:
+    with pytest.raises(ModelError, match=f"lies elsewhere, {name};"):
+        load(with_tower_of_timm(Path(shutil.copytree(folder, tmp_path / "elsewhere")), name))
