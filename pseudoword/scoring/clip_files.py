@@ -22,6 +22,8 @@ from .torchscript_file import is_torchscript, read_torchscript
 if TYPE_CHECKING:
     from open_clip import CLIP, CustomTextCLIP
 
+TOKENIZER_CONFIG = "tokenizer_config.json"
+TOKENIZER_OPTIONS = {"clean", "strip_sep_token", "language", "tokenizer_mode"}  # open_clip's own
 TORCH_SUFFIXES = (".pt", ".pth", ".bin", ".ckpt")
 
 
@@ -213,22 +215,32 @@ def tokenizing(text_settings: dict[str, Any], folder: Path | None) -> Tokenizer:
     return Tokenizer(length - 2, lambda text: len(tokenizer.encode(text)), frame)
 
 
+def tokenizer_place(name: str, folder: Path | None) -> Path | None:
+    """Where the files of the tokenizer called `name` lie: in `folder` or in Hugging Face's cache; None if nowhere."""
+    if folder is not None and (folder / TOKENIZER_CONFIG).exists():
+        return folder
+    cached = None
+    with suppress(ImportError, ValueError):  # what is no name of a repository is in no cache
+        from huggingface_hub import try_to_load_from_cache
+
+        cached = try_to_load_from_cache(name, TOKENIZER_CONFIG)
+    return Path(cached).parent if isinstance(cached, str) else None
+
+
 def _foreign_tokenizer(text_settings: dict[str, Any], folder: Path | None, length: int) -> Tokenizer:
     """A tokenizer of another kind than CLIP's, from files on this disk."""
-    from huggingface_hub import try_to_load_from_cache
     from open_clip.tokenizer import HFTokenizer
 
     name = str(text_settings["hf_tokenizer_name"])
-    place = folder if folder is not None and (folder / "tokenizer_config.json").exists() else None
-    if place is None:
-        cached = try_to_load_from_cache(name, "tokenizer_config.json")
-        place = Path(cached).parent if isinstance(cached, str) else None
+    place = tokenizer_place(name, folder)
     if place is None:
         raise ModelError(
-            f"The tokenizer {name} is not on this disk; put its files, tokenizer_config.json among them, beside the "
+            f"The tokenizer {name} is not on this disk; put its files, {TOKENIZER_CONFIG} among them, beside the "
             "model's configuration."
         )
     options = dict(text_settings.get("tokenizer_kwargs") or {})
+    if unknown := sorted(set(options) - TOKENIZER_OPTIONS):  # one of transformers' lets programs be fetched, and run
+        raise ModelError(f"The tokenizer {name} is configured with {', '.join(unknown)}, which is not done here.")
     try:
         tokenizer = HFTokenizer(str(place), **options)
         tokenizer(["a"], context_length=length)

@@ -1,4 +1,4 @@
-"""The weights of a CLIP model, fetched from where open_clip says they are.
+"""The weights of a CLIP model and its tokenizer, fetched from where open_clip says they are.
 
 `python -m pseudoword.scoring.downloading NAME` does it in a process of its own, which others can end at any moment: it
 writes how far it is as lines of JSON, and ends when its input does.
@@ -17,22 +17,50 @@ from pathlib import Path
 from typing import Any
 
 from ..errors import ModelError, PseudowordError
-from .models import ClipModel, named, open_clip_cache, pretrained_models, pretrained_of, problem_of
+from .clip_files import TOKENIZER_CONFIG
+from .models import (
+    TOWER,
+    ClipModel,
+    lacking_tokenizer,
+    named,
+    open_clip_cache,
+    pretrained_models,
+    pretrained_of,
+    problem_of,
+    text_problem,
+    text_settings_of,
+)
 
 DONE, TOTAL, PATH, PROBLEM = "done", "total", "path", "problem"  # keys of the lines
 _EVERY_S = 0.2
+# Each tokenizer has some of them. The last one comes last: where it is, all are.
+TOKENIZER_FILES = (
+    "config.json",
+    "special_tokens_map.json",
+    "added_tokens.json",
+    "vocab.txt",
+    "spiece.model",
+    "sentencepiece.bpe.model",
+    "tokenizer.json",
+    TOKENIZER_CONFIG,
+)
 
 
 def download(model: ClipModel) -> ClipModel:
     """Fetch `model` by open_clip's own downloader, into its own place, and return it with its file.
 
     This needs a network, and is for whoever asked for it explicitly. Nothing that is cut off is left where it would be
-    taken for the whole. Raises ModelError.
+    taken for the whole. Raises ModelError, before anything is fetched for one that could not be used.
     """
+    text_settings = text_settings_of(model.architecture)
+    if TOWER in text_settings:
+        raise ModelError(f"{model.name} cannot be used: {text_problem(text_settings)}; choose another.")
     address, file = places_of(model)
     if not address and not file:
         raise ModelError(f"Nobody offers {model.name} for download; choose one of open_clip's own models.")
     try:
+        if tokenizer := lacking_tokenizer(text_settings):
+            _fetch_tokenizer(tokenizer)
         path = _from_hub(address) if address else from_address(file, open_clip_cache())
     except Exception as error:  # whatever its network packages raise
         raise ModelError(f"{model.name} could not be downloaded ({error}); check the network and try again.") from error
@@ -51,6 +79,15 @@ def _from_hub(address: str) -> Path:
     """The file of "owner/name/file" or "owner/name/"."""
     repository, _, name = address.rpartition("/")
     return Path(pretrained_of().download_pretrained_from_hf(repository, **({"filename": name} if name else {})))
+
+
+def _fetch_tokenizer(name: str) -> None:
+    """Fetch the files of the tokenizer called `name` into Hugging Face's cache."""
+    from huggingface_hub import file_exists, hf_hub_download
+
+    for file in TOKENIZER_FILES:
+        if file == TOKENIZER_CONFIG or file_exists(name, file):
+            hf_hub_download(name, file)
 
 
 def from_address(address: str, place: Path) -> Path:

@@ -18,7 +18,7 @@ import torch
 from ..builtin import CHECKPOINT, OPEN_CLIP_FOLDER
 from ..errors import MissingExtra, ModelError
 from .clip import ClipScorer
-from .clip_files import TORCH_SUFFIXES
+from .clip_files import TOKENIZER_CONFIG, TORCH_SUFFIXES, read_config, tokenizer_place
 from .torchscript_file import is_torchscript
 
 Origin = Literal["built in", "given", "Hugging Face's cache", "open_clip's cache", "not here"]
@@ -27,6 +27,7 @@ BUILT_IN_KNOWS = (
     "It is the small one that is built in: it learned from icons alone, and is often wrong on all else, such as photos"
 )
 OPENAI = "openai"
+TOWER = "hf_model_name"  # the setting that names a text tower on a server
 CONFIG = "open_clip_config.json"
 # open_clip's own order.
 WEIGHTS = ("open_clip_model.safetensors", "open_clip_pytorch_model.safetensors", "open_clip_pytorch_model.bin")
@@ -146,7 +147,10 @@ def _model_at(path: Path) -> ClipModel | None:
         if not (path / CONFIG).is_file() or weights is None:
             return None
         name = path.resolve().name
-        return ClipModel(name, "given", weights, path / CONFIG, size_bytes=_size(weights), problem=problem_of(weights))
+        problem = problem_of(weights)
+        with suppress(ModelError):  # loading tells what is wrong with it
+            problem = problem or text_problem(read_config(path / CONFIG)["model_cfg"]["text_cfg"], path)
+        return ClipModel(name, "given", weights, path / CONFIG, size_bytes=_size(weights), problem=problem)
     if not path.is_file() or path.suffix.lower() not in SUFFIXES:
         return None
     stem = _folded(path.stem)
@@ -154,7 +158,7 @@ def _model_at(path: Path) -> ClipModel | None:
     if not fitting:
         return None
     architecture = max(fitting, key=len)
-    problem = problem_of(path) or _text_tower_problem(architecture)
+    problem = problem_of(path) or text_problem(text_settings_of(architecture))
     tag = OPENAI if _is_of_openai(path, architecture) else ""
     return ClipModel(path.stem, "given", path, None, architecture, tag, _size(path), problem)
 
@@ -171,6 +175,7 @@ def _is_of_openai(path: Path, architecture: str) -> bool:
 
 
 def _pretrained(architecture: str, tag: str, source: dict[str, Any]) -> ClipModel:
+    """One of open_clip's models; without its tokenizer it is not here, since its download is what brings that, too."""
     model = ClipModel(f"{architecture}:{tag}", "not here", None, architecture=architecture, tag=tag)
     places: list[tuple[Origin, Path]] = [
         ("Hugging Face's cache", path) for path in _in_hub_cache(source.get("hf_hub") or "")
@@ -179,7 +184,10 @@ def _pretrained(architecture: str, tag: str, source: dict[str, Any]) -> ClipMode
         places.append(("open_clip's cache", open_clip_cache() / Path(source["url"]).name))
     for origin, path in places:
         if path.is_file():
-            problem = problem_of(path) or _text_tower_problem(architecture)
+            settings = text_settings_of(architecture)
+            if TOWER not in settings and lacking_tokenizer(settings):
+                return model
+            problem = problem_of(path) or text_problem(settings)
             return replace(model, origin=origin, weights=path, size_bytes=_size(path), problem=problem)
     return model
 
@@ -221,9 +229,27 @@ def problem_of(weights: Path) -> str:
     return ""
 
 
-def _text_tower_problem(architecture: str) -> str:
-    config = _open_clip().get_model_config(architecture) or {}
-    return "its text tower lies on a server" if "hf_model_name" in config.get("text_cfg", {}) else ""
+def text_settings_of(architecture: str) -> dict[str, Any]:
+    """How open_clip configures the text tower of `architecture`."""
+    return (_open_clip().get_model_config(architecture) or {}).get("text_cfg", {})
+
+
+def text_problem(settings: dict[str, Any], folder: Path | None = None) -> str:
+    """Why texts cannot be read by a tower with these `settings` whose files lie in `folder`; "" where they can."""
+    if TOWER in settings:
+        return "its text tower lies on a server"
+    if name := lacking_tokenizer(settings, folder):
+        return (
+            f"its tokenizer {name} is not on this disk; give a folder with {CONFIG}, the weights and the tokenizer's "
+            f"files, {TOKENIZER_CONFIG} among them"
+        )
+    return ""
+
+
+def lacking_tokenizer(settings: dict[str, Any], folder: Path | None = None) -> str:
+    """The name of the tokenizer that a text tower with these `settings` needs; "" where it needs none that lacks."""
+    name = str(settings.get("hf_tokenizer_name") or "")
+    return name if name and tokenizer_place(name, folder) is None else ""
 
 
 def _size(path: Path) -> int | None:

@@ -17,7 +17,9 @@ from pseudoword.errors import SettingsError
 from pseudoword.jobs.scoring.clip_downloads import ClipDownloads, Download
 from pseudoword.jobs.scoring.clip_models import ClipModels
 from pseudoword.jobs.turns import Turns
+from pseudoword.scoring.clip_files import tokenizing
 from pseudoword.scoring.downloading import from_address
+from pseudoword.scoring.models import text_settings_of
 from tests.architecture.source import ROOT
 from tests.jobs.small_host import wait_until
 from tests.scoring.small_hub import PIECE, SmallHub, small_hub
@@ -26,6 +28,7 @@ pytest.importorskip("open_clip")
 
 NAME, REPOSITORY = "ViT-B-32:laion2b_s34b_b79k", "laion/CLIP-ViT-B-32-laion2B-s34B-b79K"
 WEIGHTS = save({"weight": torch.arange(6_000_000, dtype=torch.float32)})  # 24 MB: the client reads 10 at a time
+SIGLIP, SIGLIP_REPOSITORY = "ViT-B-16-SigLIP:webli", "timm/ViT-B-16-SigLIP"
 FILES = {
     f"/{REPOSITORY}/resolve/main/{name}": WEIGHTS
     for name in ("open_clip_model.safetensors", "open_clip_pytorch_model.bin")
@@ -49,6 +52,25 @@ def downloads() -> Iterator[ClipDownloads]:
     found = ClipDownloads(ClipModels(Turns()))
     yield found
     found.end()
+
+
+@pytest.fixture
+def fetched(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """What downloads of this test bring is what is on this disk."""
+    monkeypatch.setattr("huggingface_hub.constants.HF_HUB_CACHE", str(tmp_path / "hub" / "hub"))
+    monkeypatch.setattr("huggingface_hub.file_download.HF_HUB_CACHE", str(tmp_path / "hub" / "hub"), raising=False)
+
+
+def tokenizer_files() -> dict[str, bytes]:
+    """A tokenizer of three words, as Hugging Face's package writes it."""
+    from tokenizers import Tokenizer
+    from tokenizers.models import WordLevel
+    from tokenizers.pre_tokenizers import Whitespace
+
+    words = Tokenizer(WordLevel({"<pad>": 0, "<unk>": 1, "cat": 2, "dog": 3}, unk_token="<unk>"))
+    words.pre_tokenizer = Whitespace()
+    config = {"tokenizer_class": "PreTrainedTokenizerFast", "pad_token": "<pad>", "unk_token": "<unk>"}
+    return {"tokenizer.json": words.to_str().encode(), "tokenizer_config.json": json.dumps(config).encode()}
 
 
 def latest(downloads: ClipDownloads) -> Download:
@@ -108,6 +130,37 @@ def test_a_hub_that_has_no_such_file_is_told(hub: SmallHub, downloads: ClipDownl
     end = ended(downloads)
     assert end.state == "failed" and end.message.startswith(f"{NAME} could not be downloaded")
     assert "try again" in end.message and not fetched_below(tmp_path)
+
+
+def test_a_model_comes_with_the_tokenizer_that_it_needs_and_is_not_here_without_it(
+    hub: SmallHub, downloads: ClipDownloads, fetched: None, tmp_path: Path
+) -> None:
+    if not text_settings_of("ViT-B-16-SigLIP").get("hf_tokenizer_name"):
+        pytest.skip("this open_clip does not know that model")
+    place, files = f"/{SIGLIP_REPOSITORY}/resolve/main/", tokenizer_files()
+    hub.files = {place + name: WEIGHTS for name in ("open_clip_model.safetensors", "open_clip_pytorch_model.bin")}
+    clips = ClipModels(Turns())
+    downloads.start(SIGLIP)
+    end = ended(downloads)  # before the gigabytes of its weights, which alone are of no use
+    assert end.state == "failed" and "tokenizer_config.json" in end.message and not fetched_below(tmp_path)
+    hub.files |= {place + name: content for name, content in files.items()}
+    downloads.start(SIGLIP)
+    assert ended(downloads).state == "finished" and fetched_below(tmp_path)
+    assert clips.default().name == SIGLIP
+    tokenizer = tokenizing(text_settings_of("ViT-B-16-SigLIP"), None)
+    assert tokenizer.frame("Dog, cat")[:3] == [3, 2, 0] and tokenizer.count("a dog") == 2
+    for path in tmp_path.rglob("tokenizer_config.json"):
+        path.unlink()
+    assert clips.default().name == "pseudoword-mini"
+    assert SIGLIP in [model.name for model in clips.elsewhere()]
+
+
+def test_a_model_that_could_not_be_used_is_refused_before_it_is_fetched(
+    hub: SmallHub, downloads: ClipDownloads, tmp_path: Path
+) -> None:
+    downloads.start("roberta-ViT-B-32:laion2b_s12b_b32k")
+    end = ended(downloads)
+    assert end.state == "failed" and "its text tower lies on a server" in end.message
 
 
 def test_what_cannot_be_downloaded_is_told_at_once(downloads: ClipDownloads) -> None:

@@ -283,3 +283,20 @@ def test_a_tokenizer_that_is_not_on_this_disk_is_named(home: Path, folder: Path)
         pytest.skip("this open_clip knows no other tokenizers here")
     with pytest.raises(ModelError, match="somebody/words is not on this disk"):
         ClipScorer.load(other / "open_clip_config.json", other / "open_clip_model.safetensors")
+    [model] = models_at(other)
+    assert "somebody/words is not on this disk" in model.problem and choose_default([model]) == builtin_model()
+
+
+def test_a_tokenizer_that_brings_a_program_is_refused_and_the_program_never_run(home: Path, folder: Path) -> None:
+    other = Path(shutil.copytree(folder, home / "other"))
+    config = json.loads((other / "open_clip_config.json").read_text())
+    text = {"hf_tokenizer_name": "somebody/words", "tokenizer_kwargs": {"trust_remote_code": True}}
+    config["model_cfg"]["text_cfg"].update(text)
+    (other / "open_clip_config.json").write_text(json.dumps(config))
+    (other / "tokenizer_config.json").write_text('{"auto_map": {"AutoTokenizer": ["words.Words", null]}}')
+    (other / "words.py").write_text(f"open({str(home / 'was-run')!r}, 'w').close()\nclass Words: pass")
+    if not {"hf_tokenizer_name", "tokenizer_kwargs"} <= set(open_clip.CLIPTextCfg.__dataclass_fields__):
+        pytest.skip("this open_clip knows no other tokenizers here")
+    with pytest.raises(ModelError, match="trust_remote_code, which is not done here"):
+        ClipScorer.load(other / "open_clip_config.json", other / "open_clip_model.safetensors")
+    assert not (home / "was-run").exists()
