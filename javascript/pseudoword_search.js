@@ -81,7 +81,7 @@
       field("since", "From", { type: "date" }), field("until", "To", { type: "date" }),
       field("checkpoint", "Checkpoint", { type: "select", first: "any" }),
       field("least", "Score from", { type: "number", step: "any", placeholder: "any" }), field("most", "Score to", { type: "number", step: "any", placeholder: "any" }),
-      field("words", "Words in the prompt", { type: "text", placeholder: "any" }),
+      field("words", "Words in the prompt", { type: "text", placeholder: "any", maxLength: 2000 }),
       field("folder", "Folder", { type: "text", placeholder: "the generated pictures" }),
       field("model", "CLIP model", { type: "select", first: "the best here" }),
     );

@@ -153,6 +153,7 @@ def test_reading_is_paused_and_goes_on(client: TestClient) -> None:
         ({"model": "nothing"}, "No CLIP model"),
         ({"folder": "/no/such"}, "is no folder"),
         ({"like": "sample-x"}, "no longer there"),
+        ({"words": "x" * 3000}, "more than 2000 letters"),
     ],
 )
 def test_what_cannot_be_is_said(client: TestClient, query: dict[str, str], reason: str) -> None:

@@ -217,3 +217,9 @@ def test_days_are_those_of_this_computer_and_the_last_one_counts() -> None:
     wanted = Question(since="2024-05-30", until="2024-05-31", words=" a, b  c").wanted(("x",))
     assert wanted.since == time.mktime((2024, 5, 30, 0, 0, 0, 0, 0, -1))
     assert wanted.until == time.mktime((2024, 6, 1, 0, 0, 0, 0, 0, -1)) and wanted.words == ("a", "b", "c")
+def test_words_that_are_too_long_are_refused() -> None:
+    assert Question(words="x" * 2000).wanted(()).words == ("x" * 2000,)
+    with pytest.raises(SettingsError, match="more than 2000 letters; name some"):
+        Question(words="x" * 2001).wanted(())
+
+

@@ -10,6 +10,7 @@ from ...errors import SettingsError
 from ...scoring.index_filter import Wanted
 
 MOST_WORDS = 20
+MOST_LETTERS = 2000  # of all words together; the database refuses patterns of more than 50,000 bytes
 
 
 @dataclass(frozen=True)
@@ -28,7 +29,9 @@ class Question:
     words: str = ""
 
     def wanted(self, roots: tuple[str, ...]) -> Wanted:
-        """Which pictures come into question. Raises SettingsError for what is no day."""
+        """Which pictures come into question. Raises SettingsError for what is no day, and for too many words."""
+        if len(self.words) > MOST_LETTERS:
+            raise SettingsError(f"The words have more than {MOST_LETTERS} letters; name some that stand in the prompt.")
         until = day(self.until)
         return Wanted(
             roots,
