@@ -125,6 +125,31 @@ def test_new_pictures_are_found_after_a_while_without_being_asked_for(
     wait_until(lambda: "new.png" in names(search, opened, wanted))
 
 
+def test_only_folders_that_somebody_had_read_are_kept_up(
+    search: PictureSearch, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    fill(tmp_path / "private", 3)
+    opened, _ = brought(search)
+    monkeypatch.setattr(picture_search, "LOOK_AGAIN_S", 0)
+    done = search.job(opened)
+    for folder in (tmp_path, tmp_path / "private"):
+        search.keep_up(opened, search.roots(str(folder)), at_once=True)
+        assert search.job(opened) is done
+    search.end()
+    again = PictureSearch(search.host)  # after a restart
+    opened = again.opened()
+    again.keep_up(opened, again.roots(str(tmp_path)))
+    assert again.job(opened) is None and opened.index.count() == 20
+    picture(300).save(tmp_path / "outputs" / "sub" / "new.png")
+    again.keep_up(opened, again.roots(str(tmp_path / "outputs" / "sub")))
+    wait_until(lambda: opened.index.count() == 21)
+    brought(again, str(tmp_path))
+    picture(301).save(tmp_path / "private" / "new.png")
+    again.keep_up(opened, again.roots(str(tmp_path)))
+    wait_until(lambda: opened.index.count() == 25)
+    again.end()
+
+
 def test_a_deleted_picture_is_gone_at_once_and_its_row_soon(search: PictureSearch, tmp_path: Path) -> None:
     opened, wanted = brought(search)
     row = search.find(opened, Asked(), wanted, 1).hits[0].row
@@ -213,13 +238,13 @@ def test_what_is_no_day_is_said(text: str) -> None:
         Question(since=text, until=text).wanted(())
 
 
-def test_days_are_those_of_this_computer_and_the_last_one_counts() -> None:
-    wanted = Question(since="2024-05-30", until="2024-05-31", words=" a, b  c").wanted(("x",))
-    assert wanted.since == time.mktime((2024, 5, 30, 0, 0, 0, 0, 0, -1))
-    assert wanted.until == time.mktime((2024, 6, 1, 0, 0, 0, 0, 0, -1)) and wanted.words == ("a", "b", "c")
 def test_words_that_are_too_long_are_refused() -> None:
     assert Question(words="x" * 2000).wanted(()).words == ("x" * 2000,)
     with pytest.raises(SettingsError, match="more than 2000 letters; name some"):
         Question(words="x" * 2001).wanted(())
 
 
+def test_days_are_those_of_this_computer_and_the_last_one_counts() -> None:
+    wanted = Question(since="2024-05-30", until="2024-05-31", words=" a, b  c").wanted(("x",))
+    assert wanted.since == time.mktime((2024, 5, 30, 0, 0, 0, 0, 0, -1))
+    assert wanted.until == time.mktime((2024, 6, 1, 0, 0, 0, 0, 0, -1)) and wanted.words == ("a", "b", "c")

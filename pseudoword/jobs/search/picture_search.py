@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import json
 import secrets
 import threading
 import time
@@ -17,9 +18,10 @@ from typing import TYPE_CHECKING
 from torch import Tensor
 
 from ...decoding import decode_picture, on_gray
-from ...errors import DatasetError, SettingsError
+from ...embedding.whole_file import write_whole
+from ...errors import DatasetError, EmbeddingFileError, SettingsError
 from ...scoring.folder import middle_of
-from ...scoring.index_filter import Wanted
+from ...scoring.index_filter import Wanted, is_below
 from ...scoring.index_table import Row
 from ...scoring.long_texts import told_of
 from ...scoring.models import ClipModel
@@ -39,6 +41,7 @@ MOST_OPEN = 4  # indexes; each maps its files
 MOST_SAMPLES = 256  # pictures that were sent to look for others like them
 LOOK_AGAIN_S = 10.0  # for new pictures, while somebody is looking
 PAUSED = "paused"  # an empty file beside an index that nobody wants to be brought up to date
+BEGUN = "begun.json"  # the folders beside it that somebody had read: only there new pictures are looked for unasked
 NO_PLACE = "There is no place here to keep an index of pictures in."
 NO_FOLDERS = "There is no folder of pictures to search"
 GONE = "This picture is no longer there, or was changed; search again."
@@ -144,21 +147,30 @@ class PictureSearch:
         with suppress(OSError):
             (opened.index.folder / PAUSED).unlink(missing_ok=True)
         with self._starting:
-            job = self.job(opened)
-            if job is not None and job.is_under_way:
-                if job.roots != roots:
-                    raise SettingsError("Another folder is being read just now; wait for it, or pause it.")
-                return job
-            if self._queued is None:
-                return self._begun(opened, roots)
-            row = None if job is None else self._queued.row(job.id)
-            if job is not None and row is not None and row.state == "paused" and job.roots == roots and person.may(row):
-                job.resume()
-                return job
-            names = ", ".join(Path(root).name for root in roots)
-            asked = {"model": opened.model.name, "identity": opened.identity, "roots": roots}
-            shown = {"about": names, "folders": names, "CLIP model": opened.title}
-            return self._queued.start(person, "Pictures read for the search", shown, partial(write_request, asked))
+            job = self._started(opened, roots, person)
+            begun = begun_in(opened.index.folder)
+            if new := [root for root in roots if not is_below(root, begun)]:
+                with suppress(EmbeddingFileError):
+                    write_whole(opened.index.folder / BEGUN, json.dumps([*begun, *new]).encode(), overwrite=True)
+            return job
+
+    def _started(self, opened: OpenIndex, roots: tuple[str, ...], person: Person) -> PictureIndexJob:
+        """What is under way with `roots`, goes on with them, or begins."""
+        job = self.job(opened)
+        if job is not None and job.is_under_way:
+            if job.roots != roots:
+                raise SettingsError("Another folder is being read just now; wait for it, or pause it.")
+            return job
+        if self._queued is None:
+            return self._begun(opened, roots)
+        row = None if job is None else self._queued.row(job.id)
+        if job is not None and row is not None and row.state == "paused" and job.roots == roots and person.may(row):
+            job.resume()
+            return job
+        names = ", ".join(Path(root).name for root in roots)
+        asked = {"model": opened.model.name, "identity": opened.identity, "roots": roots}
+        shown = {"about": names, "folders": names, "CLIP model": opened.title}
+        return self._queued.start(person, "Pictures read for the search", shown, partial(write_request, asked))
 
     def _begun(self, opened: OpenIndex, roots: tuple[str, ...]) -> PictureIndexJob:
         """A job of no queue."""
@@ -200,17 +212,20 @@ class PictureSearch:
         return (opened.index.folder / PAUSED).exists()
 
     def keep_up(self, opened: OpenIndex, roots: tuple[str, ...], *, at_once: bool = False) -> None:
-        """Look for new pictures, where somebody once began with these folders and nobody paused it, now and then."""
+        """Look for new pictures now and then, in those of `roots` that somebody had read, where nobody paused it."""
         job = self.job(opened)
         is_due = job is None or (
             not job.is_under_way
             and job.watch().state == "up to date"
             and (at_once or time.monotonic() - job.ended_at > LOOK_AGAIN_S)
         )
-        if is_due and not self.is_paused(opened) and opened.index.count(roots):
+        if not is_due or self.is_paused(opened):
+            return
+        begun = begun_in(opened.index.folder)
+        if known := tuple(root for root in roots if is_below(root, begun)):
             with self._starting:  # which nobody asked for: a look at folders is no job on the list
                 if (latest := self.job(opened)) is job or latest is None:
-                    self._begun(opened, roots)
+                    self._begun(opened, known)
 
     # ---- searching -------------------------------------------------------------------------------------------------
 
@@ -269,7 +284,10 @@ class PictureSearch:
     # ---- one picture -----------------------------------------------------------------------------------------------
 
     def row(self, id: str) -> tuple[OpenIndex, Row]:
-        """The picture that `id_of` called so. Raises SettingsError where it is gone, changed or may not be read."""
+        """The picture that `id_of` called so. Raises SettingsError where it is gone, changed or may not be read.
+
+        And IndexUnreadable where the index cannot be read just now.
+        """
         identity, _, rest = id.partition("-")
         slot = rest.partition("-")[0]
         with self._lock:
@@ -292,6 +310,14 @@ class PictureSearch:
             for opened in self._open.values():
                 opened.index.close()
             self._open.clear()
+
+
+def begun_in(folder: Path) -> tuple[str, ...]:
+    """The folders that somebody had read into the index in `folder`; none where that cannot be told."""
+    try:
+        return tuple(map(str, json.loads((folder / BEGUN).read_bytes())))
+    except (OSError, ValueError, TypeError):
+        return ()
 
 
 def id_of(opened: OpenIndex, row: Row) -> str:
