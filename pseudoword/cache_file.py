@@ -16,9 +16,10 @@ from typing import Any
 
 WAIT_S = 2.0  # for another process that writes; it takes milliseconds
 COMPANIONS = ("-journal", "-wal", "-shm")
-# What SQLite says, as an OperationalError, of a file that is busy or cannot be written; all else is damage.
-CIRCUMSTANCES = ("locked", "busy", "unable to open", "disk i/o", "full", "interrupted")
-# Messages of a damaged file need not be UTF-8, and its sizes may be any.
+# How a damaged file shows; its messages need not be UTF-8, its sizes may be any, and its rows may break its own rules.
+DAMAGE = (sqlite3.InternalError, sqlite3.IntegrityError, sqlite3.DataError, UnicodeDecodeError)
+# And what is said of one as an OperationalError, as which SQLite also refuses questions, and files that are busy.
+SAID_OF_DAMAGE = ("could not decode", "unsupported file format", "no such table", "no such column")
 FAILURES = (sqlite3.Error, ValueError, OverflowError, MemoryError)
 
 
@@ -35,12 +36,12 @@ class CacheFile:
     """The cache of one format in the file at `path`; None remembers nothing.
 
     No method raises: where the file is of no use, nothing is known and nothing is kept. `problem` then says why;
-    `renewals` counts how often what was there had to be thrown away.
+    `renewals` counts how often what was there had to be thrown away, `openings` how often it was opened.
     """
 
     def __init__(self, path: Path | None, format: CacheFormat) -> None:
         self.problem: str | None = None
-        self.renewals = 0
+        self.renewals = self.openings = 0
         self._path = path
         self._format = format
         self._connection: sqlite3.Connection | None = None
@@ -48,12 +49,19 @@ class CacheFile:
         self._writable = True
 
     def open(self) -> None:
-        """Open the file, or make it; it may be used by one thread at a time."""
+        """Open the file, or make it; it may be used by one thread at a time. What was wrong before is forgotten."""
+        self.problem, self._writable = None, True
+        self.openings += 1
         if self._path is not None:
             self._connection = self._opened(self._path)
             self._opened_file = _identity(self._path)
             if self._connection is None:
                 self._note("it cannot be opened here, or another program keeps it to itself")
+
+    @property
+    def is_open(self) -> bool:
+        """Whether what is there can be read."""
+        return self._connection is not None
 
     def close(self) -> None:
         """Let go of the file."""
@@ -71,7 +79,7 @@ class CacheFile:
         except FAILURES as error:
             if self._path is not None and _is_damage(self._path, error):
                 self.start_anew()
-            else:  # locked for longer than anybody writes, or the disk is gone
+            else:  # locked for longer than anybody writes, the disk is gone, or a question that is none
                 self._note(str(error))
                 self.close()
         return []
@@ -105,6 +113,8 @@ class CacheFile:
         self.close()
         if self._path is not None and _thrown_away(self._path, self._opened_file):
             self.open()
+        else:
+            self._note("it is damaged, and cannot be removed")
 
     def _note(self, reason: str) -> None:
         if self.problem is None:
@@ -159,7 +169,9 @@ def _is_damage(path: Path, error: Exception) -> bool:
     message = str(error).lower()
     if "readonly" in message:  # SQLite also calls a file so that says to be of a future version
         return os.access(path, os.W_OK) and os.access(path.parent, os.W_OK)
-    return not isinstance(error, sqlite3.OperationalError) or not any(said in message for said in CIRCUMSTANCES)
+    if isinstance(error, sqlite3.OperationalError):
+        return any(said in message for said in SAID_OF_DAMAGE)
+    return isinstance(error, DAMAGE) or type(error) is sqlite3.DatabaseError  # malformed, or no database
 
 
 def _says(connection: sqlite3.Connection) -> tuple[int, int, list[str]]:

@@ -4,6 +4,7 @@
     ├── EmbeddingFileError   a file that is not an embedding, is broken, or is unsafe to read
     ├── SettingsError        a setting outside its range, or two that contradict each other
     ├── DatasetError         training pictures or captions that cannot be used
+    │   └── IndexUnreadable  an index of pictures that cannot be read just now
     ├── ModelError           a checkpoint that cannot be loaded or does not fit
     ├── TrainingError        a run that cannot start, go on, or be resumed
     ├── JobError             a job that cannot be, or do, what is asked of it now
@@ -31,6 +32,10 @@ class SettingsError(PseudowordError):
 
 class DatasetError(PseudowordError):
     """Training pictures or captions that cannot be used."""
+
+
+class IndexUnreadable(DatasetError):
+    """An index of pictures that cannot be read just now, because its disk or another program is in the way."""
 
 
 class ModelError(PseudowordError):

@@ -10,6 +10,7 @@ from typing import TypeVar
 from fastapi import HTTPException, Request
 
 from ..errors import (
+    IndexUnreadable,
     JobError,
     LimitReached,
     MissingExtra,
@@ -33,6 +34,7 @@ STATUS: Mapping[type[PseudowordError], int] = {
     NotYours: 403,
     LimitReached: 429,
     MissingExtra: 501,
+    IndexUnreadable: 503,  # a page asks again
 }  # of others: 422
 
 READING = ("GET", "HEAD", "OPTIONS")

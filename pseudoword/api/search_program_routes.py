@@ -25,6 +25,7 @@ from .uploads import decode
 PROBLEMS = {
     422: "The request, or the picture in it, cannot be used",
     501: "A package is missing that the server needs for this",
+    503: "The index cannot be read just now; ask again in a moment",
 }
 FIELDS = ("text", "like", "model", "folder", "since", "until", "checkpoint", "least", "most", "words")
 

@@ -135,10 +135,11 @@ def answer(search: PictureSearch, question: Question, first: int, count: int) ->
 
 def file_of(search: PictureSearch, id: str) -> Seen:
     """The file of a picture; 404 where it is gone, was changed, or may not be read."""
-    try:
-        return search.row(id)[1].file
-    except SettingsError as problem:
-        raise HTTPException(404, without_folders(search.host, str(problem))) from problem
+    with telling(search.host):
+        try:
+            return search.row(id)[1].file
+        except SettingsError as problem:
+            raise HTTPException(404, without_folders(search.host, str(problem))) from problem
 
 
 @lru_cache(maxsize=THUMBNAILS)

@@ -10,11 +10,12 @@ import os
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 
 from ..cache_file import CacheFile, CacheFormat
+from ..errors import IndexUnreadable
 
 _VERSION = 1
 _TABLES = (
@@ -100,32 +101,43 @@ class Columns:
 
 
 class PictureTable:
-    """The rows in the file at `path`; for one thread at a time. No method raises; see `CacheFile`."""
+    """The rows in the file at `path`; for one thread at a time.
+
+    Every question raises IndexUnreadable where the file cannot be read just now: that is not to be taken for no rows.
+    """
 
     def __init__(self, path: Path) -> None:
         self.file = CacheFile(path, _FORMAT)
 
     # ---- what there is ---------------------------------------------------------------------------------------------
 
+    def _ask(self, question: str, *values: object) -> list[Any]:
+        """The rows that answer `question`; none where the file turns out to be damaged, and is made anew."""
+        if not self.file.is_open:  # what was in the way may be over
+            self.file.open()
+        rows = self.file.ask(question, *values)
+        if not self.file.is_open:
+            reason = (self.file.problem or "").rpartition(": ")[2].rstrip(".")
+            raise IndexUnreadable(f"The index of pictures cannot be read just now ({reason}); try again in a moment.")
+        return rows
+
     @property
-    def version(self) -> int:
-        """Changes whenever another process has written."""
-        return int(next(iter(self.file.ask("PRAGMA data_version")), (0,))[0])
+    def version(self) -> tuple[int, int, int]:
+        """Changes whenever another process has written, and with each opening; first, how often it was damaged."""
+        written = int(next(iter(self._ask("PRAGMA data_version")), (0,))[0])
+        return self.file.renewals, self.file.openings, written
 
     def slots_end(self) -> int:
         """The first number above all slots."""
-        return int(next(iter(self.file.ask("SELECT coalesce(max(slot) + 1, 0) FROM pictures")), (0,))[0])
-
-    def count(self) -> int:
-        """How many pictures there are."""
-        return int(next(iter(self.file.ask("SELECT count(*) FROM pictures")), (0,))[0])
+        return int(next(iter(self._ask("SELECT coalesce(max(slot) + 1, 0) FROM pictures")), (0,))[0])
 
     def columns(self) -> Columns:
-        """All rows, in little memory."""
-        columns = Columns.empty(self.slots_end())
-        for start in range(0, len(columns.taken), _LOADED_AT_ONCE):
+        """All rows, in little memory; of those that another process adds meanwhile, perhaps some."""
+        end = self.slots_end()
+        columns = Columns.empty(end)
+        for start in range(0, end, _LOADED_AT_ONCE):
             question = "SELECT slot, folder, changed_s, score, checkpoint FROM pictures WHERE slot >= ? AND slot < ?"
-            rows = self.file.ask(question, start, start + _LOADED_AT_ONCE)
+            rows = self._ask(question, start, min(start + _LOADED_AT_ONCE, end))
             if rows:
                 slots, *values = zip(*rows, strict=True)
                 columns.put(list(slots), *values)
@@ -133,11 +145,11 @@ class PictureTable:
 
     def known_in(self, folder: str) -> tuple[dict[str, tuple[int, str]], dict[str, str]]:
         """The pictures of `folder`, with slot and stamp, and what could not be read there, with its stamp."""
-        pictures = self.file.ask(
+        pictures = self._ask(
             "SELECT p.name, p.slot, p.stamp FROM folders f JOIN pictures p ON p.folder = f.id WHERE f.path = ?",
             os.fsencode(folder),
         )
-        unreadable = self.file.ask(
+        unreadable = self._ask(
             "SELECT u.name, u.stamp FROM folders f JOIN unreadable u ON u.folder = f.id WHERE f.path = ?",
             os.fsencode(folder),
         )
@@ -146,11 +158,11 @@ class PictureTable:
 
     def folders(self) -> dict[str, int]:
         """All folders, with their numbers."""
-        return {os.fsdecode(path): int(id) for id, path in self.file.ask("SELECT id, path FROM folders")}
+        return {os.fsdecode(path): int(id) for id, path in self._ask("SELECT id, path FROM folders")}
 
     def checkpoints(self) -> dict[str, int]:
         """All checkpoints, with their numbers."""
-        return {str(name): int(id) for id, name in self.file.ask("SELECT id, name FROM checkpoints")}
+        return {str(name): int(id) for id, name in self._ask("SELECT id, name FROM checkpoints")}
 
     def rows(self, slots: Iterable[int]) -> dict[int, Row]:
         """The pictures in `slots`, where there are some."""
@@ -161,21 +173,21 @@ class PictureTable:
                 "JOIN folders f ON f.id = p.folder LEFT JOIN checkpoints c ON c.id = p.checkpoint "
                 f"WHERE slot IN ({','.join('?' * len(some))})"
             )
-            for slot, folder, name, stamp, changed_s, checkpoint, prompt, score in self.file.ask(question, *some):
+            for slot, folder, name, stamp, changed_s, checkpoint, prompt, score in self._ask(question, *some):
                 seen = Seen(os.fsdecode(folder), os.fsdecode(name), stamp, changed_s)
                 found[int(slot)] = Row(int(slot), seen, Facts(checkpoint or "", prompt, score))
         return found
 
     def slots_with(self, words: Sequence[str]) -> list[int]:
-        """The pictures whose prompts hold all `words`, in any case."""
+        """The pictures whose prompts hold all `words`, A to Z in any case."""
         wanted = [word.translate({ord(sign): f"\\{sign}" for sign in "\\%_"}) for word in words[:_AT_ONCE]]
         conditions = " AND ".join(["prompt LIKE ? ESCAPE '\\'"] * len(wanted))
-        rows = self.file.ask(f"SELECT slot FROM pictures WHERE {conditions}", *(f"%{word}%" for word in wanted))
+        rows = self._ask(f"SELECT slot FROM pictures WHERE {conditions}", *(f"%{word}%" for word in wanted))
         return [int(slot) for (slot,) in rows]
 
     def unreadable(self) -> list[tuple[str, str, str]]:
         """What could not be read: folder, name, and why."""
-        rows = self.file.ask("SELECT f.path, name, reason FROM unreadable u JOIN folders f ON f.id = u.folder")
+        rows = self._ask("SELECT f.path, name, reason FROM unreadable u JOIN folders f ON f.id = u.folder")
         return [(os.fsdecode(path), os.fsdecode(name), str(reason)) for path, name, reason in rows]
 
     # ---- changes ---------------------------------------------------------------------------------------------------

@@ -30,7 +30,7 @@ from .index_table import Columns, Facts, PictureTable, Row, Seen
 FEWEST_LOOKED_AT, LOOKED_AT_FOR_EACH = 2048, 16  # exactly, after the codes
 _GROWN_BY = 4096  # slots
 BUSY = "Another program is bringing this index up to date; wait for it, or end it first."
-_NEVER = (-1, -1)
+_NEVER = (-1, -1, -1)
 _TABLE, _WRITER = "pictures.sqlite", "writer.lock"
 
 
@@ -58,7 +58,8 @@ class Found:
 class PictureIndex:
     """The index of the model `identity`, of features (N, `width`), in `folder`. To be used in a `with`, or closed.
 
-    Every method may be called from any thread. What is damaged is thrown away: it can be made anew.
+    Every method may be called from any thread. What is damaged is thrown away: it can be made anew. Where the table
+    cannot be read just now, whatever needs it raises IndexUnreadable; it is opened again the next time.
     """
 
     def __init__(self, folder: Path, identity: str, width: int) -> None:
@@ -200,7 +201,6 @@ class PictureIndex:
         with self._lock:
             if self.problem is not None:  # there may be room again
                 self._table.file.close()
-                self._table = PictureTable(self.folder / _TABLE)
                 self._table.file.open()
                 self._check_kept()
         with self._alone():
@@ -301,12 +301,13 @@ class PictureIndex:
 
     def _refresh(self) -> None:
         """Read anew what another process wrote, or what is left where the table had to be thrown away."""
-        if (self._table.file.renewals, self._table.version) != self._version:
+        if self._table.version != self._version:
             self._load()
 
     def _load(self) -> None:
         """Read the table, and open the features; where they are damaged, begin with none. Raises DatasetError."""
         try:
+            version = self._table.version  # before the rows: what is written meanwhile is read the next time
             try:
                 columns, shards = self._table.columns(), self._kept.opened()
                 if len(columns.taken) > len(shards) * ROWS:
@@ -315,12 +316,12 @@ class PictureIndex:
                 self._table.file.start_anew()
                 for path in self.folder.glob("rows-*.bin"):
                     path.unlink()
-                columns, shards = Columns.empty(0), []
+                version, columns, shards = self._table.version, Columns.empty(0), []
         except OSError as problem:
             raise DatasetError(_unusable(problem.strerror or str(problem))) from problem
         self._next = max(len(columns.taken), self._next)  # others may still look at slots of ours that were not written
         self._shards, self._columns, self._free = shards, columns.grown(self._next), []
-        self._version = (self._table.file.renewals, self._table.version)
+        self._version = version
         self._changes += 1
 
 

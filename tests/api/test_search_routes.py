@@ -6,8 +6,10 @@ import base64
 import io
 import json
 import os
+import sqlite3
 import time
 from collections.abc import Iterator
+from contextlib import closing
 from pathlib import Path
 from typing import Any
 
@@ -16,6 +18,7 @@ from fastapi import Depends, FastAPI, HTTPException
 from fastapi.testclient import TestClient
 from PIL import Image
 
+from pseudoword import cache_file
 from pseudoword.api import search_schemas
 from pseudoword.api.search_program_routes import add_search_program_routes
 from pseudoword.api.search_routes import PREFIX, add_search_routes
@@ -150,15 +153,37 @@ def test_reading_is_paused_and_goes_on(client: TestClient) -> None:
     [
         ({"since": "soon"}, "is no day"),
         ({"text": "x" * 3000}, "more than 2000 letters"),
+        ({"words": "x" * 3000}, "more than 2000 letters"),
         ({"model": "nothing"}, "No CLIP model"),
         ({"folder": "/no/such"}, "is no folder"),
         ({"like": "sample-x"}, "no longer there"),
-        ({"words": "x" * 3000}, "more than 2000 letters"),
     ],
 )
 def test_what_cannot_be_is_said(client: TestClient, query: dict[str, str], reason: str) -> None:
     answer = client.get(PREFIX, params=query)
     assert answer.status_code == 422 and reason in answer.json()["detail"]
+
+
+def test_a_word_of_any_length_leaves_the_index_as_it_is(client: TestClient) -> None:
+    read(client)
+    answer = client.post(PREFIX, json={"words": "x" * 60_000})
+    assert answer.status_code == 422 and "more than 2000 letters" in answer.json()["detail"]
+    assert asked(client, "/index")["pictures"] == asked(client)["among"] == 30
+
+
+def test_an_index_that_is_busy_is_said_to_be_and_found_again_afterwards(
+    client: TestClient, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(cache_file, "WAIT_S", 0.05)
+    read(client)
+    id = asked(client, count=1)["hits"][0]["id"]
+    (table,) = (tmp_path / "data" / "picture-index").glob("*/pictures.sqlite")
+    with closing(sqlite3.connect(table, isolation_level=None)) as other:
+        other.execute("BEGIN EXCLUSIVE")
+        for route in ("", "/index", f"/pictures/{id}/file"):
+            answer = client.get(PREFIX + route)  # which a page asks again, unlike what is refused
+            assert answer.status_code == 503 and "cannot be read just now" in answer.json()["detail"], route
+    assert asked(client, "/index")["pictures"] == asked(client)["among"] == 30
 
 
 def test_pages_of_other_sites_change_nothing(client: TestClient) -> None:

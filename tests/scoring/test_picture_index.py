@@ -11,6 +11,7 @@ import subprocess
 import sys
 import threading
 from collections.abc import Iterator
+from contextlib import closing
 from pathlib import Path
 
 import pytest
@@ -20,8 +21,9 @@ from hypothesis import strategies as st
 from torch import Tensor
 from torch.nn import functional as F
 
+from pseudoword import cache_file
 from pseudoword.cache_file import stamp_of
-from pseudoword.errors import DatasetError
+from pseudoword.errors import DatasetError, IndexUnreadable
 from pseudoword.scoring.index_filter import Wanted
 from pseudoword.scoring.index_shards import ROWS
 from pseudoword.scoring.index_table import Facts, Seen
@@ -206,6 +208,69 @@ def test_who_searches_is_not_disturbed_by_who_writes(tmp_path: Path) -> None:
         done.set()
         thread.join()
         assert not problems and index.count() == 220
+
+
+def test_a_row_that_another_process_adds_while_the_rows_are_read_is_there_the_next_time(tmp_path: Path) -> None:
+    filled(tmp_path / "index", tmp_path / "pictures", 5)
+    new = files(tmp_path / "more", 2)
+    with (
+        PictureIndex(tmp_path / "index", MODEL, WIDTH) as ours,
+        PictureIndex(tmp_path / "index", MODEL, WIDTH) as other,
+        other.writing(),
+    ):
+        other.add(new[:1], [Facts()], features(1, seed=8))
+        meanwhile = [new[1:]]
+
+        def asked(question: str) -> None:
+            if "slot >=" in question and meanwhile:
+                other.add(meanwhile.pop(), [Facts()], features(1, seed=9))
+
+        ours._table.file._connection.set_trace_callback(asked)  # type: ignore[union-attr]
+        assert len(ours.find(None, Wanted((str(tmp_path),)), 9).hits) == 6 and not meanwhile
+        assert len(ours.find(None, Wanted((str(tmp_path),)), 9).hits) == 7
+
+
+def test_while_another_program_keeps_the_index_to_itself_that_is_said_and_then_all_is_there_again(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(cache_file, "WAIT_S", 0.05)
+    filled(tmp_path / "index", tmp_path / "pictures", 5)
+    wanted = Wanted((str(tmp_path),))
+    with (
+        PictureIndex(tmp_path / "index", MODEL, WIDTH) as index,
+        closing(sqlite3.connect(tmp_path / "index" / "pictures.sqlite", isolation_level=None)) as other,
+    ):
+        assert len(index.find(None, wanted, 9).hits) == 5
+        other.execute("BEGIN EXCLUSIVE")
+        for _ in range(2):
+            for look in (lambda: index.find(None, wanted, 9), lambda: index.count(), lambda: index.row(0)):
+                with pytest.raises(IndexUnreadable, match="cannot be read just now .*; try again"):
+                    look()
+        other.execute("DELETE FROM pictures WHERE slot = 2")
+        other.execute("COMMIT")
+        assert index.row(0) is not None and len(index.find(None, wanted, 9).hits) == index.count() == 4
+
+
+def test_a_question_that_cannot_be_answered_costs_no_picture(tmp_path: Path) -> None:
+    filled(tmp_path / "index", tmp_path / "pictures", 5)
+    wanted = Wanted((str(tmp_path),))
+    with PictureIndex(tmp_path / "index", MODEL, WIDTH) as index:
+        with pytest.raises(IndexUnreadable, match="too complex"):
+            index.find(None, Wanted((str(tmp_path),), words=("x" * 60_000,)), 9)
+        assert len(index.find(None, wanted, 9).hits) == 5
+
+
+def test_memory_that_was_too_little_for_a_moment_costs_no_picture(tmp_path: Path) -> None:
+    filled(tmp_path / "index", tmp_path / "pictures", 5)
+
+    def without_memory(*_: object) -> None:
+        raise MemoryError
+
+    with PictureIndex(tmp_path / "index", MODEL, WIDTH) as index:
+        index._table.file._connection.row_factory = without_memory  # type: ignore[union-attr]
+        with pytest.raises(IndexUnreadable):
+            index.count()
+        assert index.count() == 5
 
 
 @pytest.mark.parametrize("moment", ["rows", "table", "new file"])
