@@ -142,7 +142,8 @@ def test_only_folders_that_somebody_had_read_are_kept_up(
     assert again.job(opened) is None and opened.index.count() == 20
     picture(300).save(tmp_path / "outputs" / "sub" / "new.png")
     again.keep_up(opened, again.roots(str(tmp_path / "outputs" / "sub")))
-    wait_until(lambda: opened.index.count() == 21)
+    wait_until(lambda: (job := again.job(opened)) is not None and not job.is_under_way)
+    assert opened.index.count() == 21
     brought(again, str(tmp_path))
     picture(301).save(tmp_path / "private" / "new.png")
     again.keep_up(opened, again.roots(str(tmp_path)))
