@@ -35,12 +35,12 @@ class CacheFormat:
 class CacheFile:
     """The cache of one format in the file at `path`; None remembers nothing.
 
-    No method raises: where the file is of no use, nothing is known and nothing is kept. `problem` then says why;
+    No method raises: where the file is of no use, nothing is known and nothing is kept. `reason` then says why;
     `renewals` counts how often what was there had to be thrown away, `openings` how often it was opened.
     """
 
     def __init__(self, path: Path | None, format: CacheFormat) -> None:
-        self.problem: str | None = None
+        self.reason: str | None = None
         self.renewals = self.openings = 0
         self._path = path
         self._format = format
@@ -50,13 +50,18 @@ class CacheFile:
 
     def open(self) -> None:
         """Open the file, or make it; it may be used by one thread at a time. What was wrong before is forgotten."""
-        self.problem, self._writable = None, True
+        self.reason, self._writable = None, True
         self.openings += 1
         if self._path is not None:
             self._connection = self._opened(self._path)
             self._opened_file = _identity(self._path)
             if self._connection is None:
                 self._note("it cannot be opened here, or another program keeps it to itself")
+
+    @property
+    def problem(self) -> str | None:
+        """Why the file is of no use, in a sentence; None while all is well."""
+        return None if self.reason is None else f"{self._path} remembers nothing from here on: {self.reason}."
 
     @property
     def is_open(self) -> bool:
@@ -117,8 +122,8 @@ class CacheFile:
             self._note("it is damaged, and cannot be removed")
 
     def _note(self, reason: str) -> None:
-        if self.problem is None:
-            self.problem = f"{self._path} remembers nothing from here on: {reason}."
+        if self.reason is None:
+            self.reason = reason
 
     def _opened(self, path: Path) -> sqlite3.Connection | None:
         """The cache in `path`, made anew where there is none or something else; None if that is impossible."""

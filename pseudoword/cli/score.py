@@ -14,7 +14,7 @@ from ..embedding.metadata import encodable
 from ..errors import DatasetError, SettingsError
 from ..scoring import FeatureCache, class_features, folder_features, load_head, pictures_below
 from ..scoring.comparison import Comparison, HeadComparison, PromptComparison, TextComparison
-from ..scoring.long_texts import EMPTY_TEXT, told_of
+from ..scoring.long_texts import EMPTY_TEXT
 from ..scoring.zero_shot import TEMPLATES
 from ..training.memory import out_of_memory_as
 from .clip_choice import add_clip_flags, answered_about_clips, load_clip
@@ -129,8 +129,8 @@ def comparisons_of(
     """What the flags ask to say of each picture. Raises SettingsError, ModelError."""
     comparisons: list[Comparison] = []
     texts = list(dict.fromkeys(arguments.text))
-    for text, count in scorer.too_long(texts).items():
-        console.warn(told_of(text, count, scorer.token_room, arguments.long))
+    for note in scorer.told_of_long(texts, arguments.long):
+        console.warn(note)
     if any(not text.strip() for text in texts):
         console.warn(EMPTY_TEXT)
     if texts:

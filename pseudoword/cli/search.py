@@ -6,7 +6,6 @@ import argparse
 import contextlib
 import time
 from collections.abc import Sequence
-from contextlib import nullcontext
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -17,7 +16,6 @@ from ..jobs.search.search_question import Question
 from ..scoring.clip import IMAGES_AT_ONCE
 from ..scoring.folder import middle_of
 from ..scoring.index_update import bring_up_to_date
-from ..scoring.long_texts import told_of
 from ..scoring.picture_index import Found, PictureIndex
 from ..training.memory import out_of_memory_as
 from .clip_choice import add_clip_flags, answered_about_clips, load_clip
@@ -118,8 +116,8 @@ def feature_of(arguments: argparse.Namespace, scorer: ClipScorer, console: Conso
         except DatasetError as problem:
             raise SettingsError(f"{encodable(str(arguments.like))} cannot be read: {problem}.") from problem
     text = encodable(arguments.text)
-    for count in scorer.too_long([text]).values():
-        console.warn(told_of(text, count, scorer.token_room, "cut"))
+    for note in scorer.told_of_long([text], "cut"):
+        console.warn(note)
     return scorer.text_features([text])[0] if text.strip() else None
 
 
@@ -133,7 +131,7 @@ def bring(
 ) -> None:
     """Read what is new. Raises Stopped after Ctrl-C."""
     shown = began = time.monotonic()
-    steps = bring_up_to_date(index, roots, lambda: nullcontext(scorer), cache, IMAGES_AT_ONCE)
+    steps = bring_up_to_date(index, roots, scorer.alone, cache, IMAGES_AT_ONCE)
     with (
         contextlib.closing(steps),
         deferred(lambda: console.note("Stopping; Ctrl-C once more stops at once.")) as interrupted,

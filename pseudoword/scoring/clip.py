@@ -17,7 +17,7 @@ from torch.nn import functional as F
 
 from .clip_files import Tokenizer, build, load_weights, preprocessing, read_config, tokenizing
 from .image_tower import read_first_token_alone
-from .long_texts import LongTexts, parts_of
+from .long_texts import LongTexts, parts_of, told_of
 from .side_by_side import side_by_side
 from .text_tower import encode_texts, read_vectors, reads_to_the_end
 
@@ -166,6 +166,10 @@ class ClipScorer:
         """Those of `texts` that have more tokens than the model reads, with their number of tokens."""
         counts = {text: self.token_count(text) for text in texts}
         return {text: count for text, count in counts.items() if count > self.token_room}
+
+    def told_of_long(self, texts: Sequence[str], long: LongTexts) -> list[str]:
+        """What is to be said of those of `texts` that have more tokens than the model reads, a sentence each."""
+        return [told_of(text, count, self.token_room, long) for text, count in self.too_long(texts).items()]
 
     def text_features(self, texts: Sequence[str], long: LongTexts = "cut", *, remember: bool = True) -> Tensor:
         """Features (N, D) of unit length, N ≥ 1.

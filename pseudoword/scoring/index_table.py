@@ -117,8 +117,8 @@ class PictureTable:
             self.file.open()
         rows = self.file.ask(question, *values)
         if not self.file.is_open:
-            reason = (self.file.problem or "").rpartition(": ")[2].rstrip(".")
-            raise IndexUnreadable(f"The index of pictures cannot be read just now ({reason}); try again in a moment.")
+            why = self.file.reason
+            raise IndexUnreadable(f"The index of pictures cannot be read just now ({why}); try again in a moment.")
         return rows
 
     @property

@@ -294,8 +294,8 @@ class PictureIndex:
 
     def _check_kept(self) -> None:
         """Raise DatasetError where nothing can be kept, and where the table had to be thrown away just now."""
-        if self.problem is not None:
-            raise DatasetError(_unusable(self.problem.rpartition(": ")[2].rstrip(".")))
+        if (reason := self._table.file.reason) is not None:
+            raise DatasetError(_unusable(reason))
         if self._table.file.renewals != self._version[0] and self._version != _NEVER:
             raise DatasetError("The index was damaged, and has to be made anew; begin once more.")
 

@@ -12,7 +12,6 @@ import random
 import signal
 import sys
 import time
-from contextlib import nullcontext
 from pathlib import Path
 
 import torch
@@ -33,7 +32,7 @@ def bring(folder: Path, scorer: ClipScorer) -> None:
     """Bring the index up to date, and write after every few pictures."""
     index_update.WRITTEN_AFTER_S = 0
     with PictureIndex(folder / "index", scorer.identity, scorer.width) as index:
-        for _ in bring_up_to_date(index, [str(folder / "pictures")], lambda: nullcontext(scorer), None, 4, 1):
+        for _ in bring_up_to_date(index, [str(folder / "pictures")], scorer.alone, None, 4, 1):
             pass
 
 

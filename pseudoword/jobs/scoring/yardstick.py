@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 from torch import Tensor
 
 from ...scoring import Head, class_sentences, load_head, mean_features
-from ...scoring.long_texts import EMPTY_TEXT, told_of
+from ...scoring.long_texts import EMPTY_TEXT
 from .score_request import ScoreRequest
 
 if TYPE_CHECKING:
@@ -60,8 +60,7 @@ def yardstick(
     labels, notes = None, []
     if request.labels:
         texts = class_sentences(request.labels, request.templates) if request.templates else request.labels
-        for text, count in scorer.too_long(texts).items():
-            notes.append(told_of(text, count, scorer.token_room, request.long))
+        notes += scorer.told_of_long(texts, request.long)
         if not all(label.strip() for label in request.labels):
             notes.append(EMPTY_TEXT)
         labels = features_of_texts(texts)

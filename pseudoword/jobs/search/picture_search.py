@@ -23,7 +23,6 @@ from ...errors import DatasetError, EmbeddingFileError, SettingsError
 from ...scoring.folder import middle_of
 from ...scoring.index_filter import Wanted, is_below
 from ...scoring.index_table import Row
-from ...scoring.long_texts import told_of
 from ...scoring.models import ClipModel
 from ...scoring.picture_index import Found, PictureIndex, is_as_it_was
 from ..host import Host
@@ -262,8 +261,7 @@ class PictureSearch:
         if not asked.text.strip():
             return None, ""
         with self.host.clips.using(opened.model) as scorer:
-            long = scorer.too_long([asked.text])
-            note = "".join(told_of(text, count, scorer.token_room, "cut") for text, count in long.items())
+            note = "".join(scorer.told_of_long([asked.text], "cut"))
             return scorer.text_features([asked.text], remember=False)[0], note
 
     def sample(self, opened: OpenIndex, data: bytes) -> str:
